@@ -1,0 +1,72 @@
+package inventory
+
+import "time"
+
+// Kinds of look at a registry.
+const (
+	LookPoll      = "poll"      // what changed since the cursor
+	LookReconcile = "reconcile" // everything, so that absence means something
+	LookHint      = "hint"      // one repository, because a webhook named it
+)
+
+// Look is what one look at a registry saw, recorded in one transaction.
+type Look struct {
+	Integration int64
+	Kind        string
+	Sightings   []Sighting
+	Gone        []LiveTag         // known to be gone by this look
+	NotSelected int               // tags that filters left out; of a reconcile
+	Cursors     map[string]string // name -> value, saved with the sightings
+	At          time.Time         // server time of the request
+	HintsUpTo   int64             // hints with an id up to this are answered
+	Indexer     int               // images indexed by an older version are queued again
+	Force       bool              // queue every sighted digest, known or not
+}
+
+// LookResult is what a look changed.
+type LookResult struct {
+	New    int // tags never seen before
+	Moved  int // tags that point elsewhere now
+	Gone   int
+	Queued int // digests queued for indexing
+}
+
+// LiveTag is a tag that the ledger believes is there.
+type LiveTag struct {
+	Key    string
+	Image  string
+	Tag    string
+	Digest string
+	Seen   time.Time // server time of the newest sighting
+	Missed int       // complete listings in a row it was absent from
+}
+
+// Hint is what a webhook said happened: only a reason to look sooner.
+type Hint struct {
+	ID    int64
+	Key   string
+	Image string
+	Tag   string
+}
+
+// User is who is signed in.
+type User struct {
+	Name string `json:"name"`
+	Role string `json:"role"` // viewer, editor, admin
+}
+
+// Scopes of a token, narrowest first.
+const (
+	ScopeIngest = "ingest"
+	ScopeRead   = "read"
+	ScopeAdmin  = "admin"
+)
+
+// Token is a machine's credential, without its secret.
+type Token struct {
+	Name     string     `json:"name"`
+	Scope    string     `json:"scope"`
+	Created  time.Time  `json:"created"`
+	Expires  *time.Time `json:"expires,omitempty"`
+	LastUsed *time.Time `json:"last_used,omitempty"`
+}

@@ -1,0 +1,53 @@
+package inventory
+
+// Package is a package version, once for the whole world: its identity is PURL,
+// which carries the distribution (distro=debian-12) where it has one.
+type Package struct {
+	PURL          string   `json:"purl"`
+	Name          string   `json:"name"`
+	Version       string   `json:"version"`
+	Ecosystem     string   `json:"ecosystem"` // OSV's, with its release: "Debian:12", "npm"; "" where OSV has none
+	SourceName    string   `json:"source_name,omitempty"`
+	SourceVersion string   `json:"source_version,omitempty"`
+	Arch          string   `json:"arch,omitempty"`
+	Licenses      []string `json:"licenses"`
+}
+
+// Placed is a package in its place in an image.
+type Placed struct {
+	Package
+	Layer       int      `json:"layer"` // index of the layer that introduced it
+	LayerDiffID string   `json:"layer_diff_id"`
+	Locations   []string `json:"locations"`
+	OwnedBy     string   `json:"owned_by,omitempty"` // purl of the distribution package that owns its files
+	Declared    bool     `json:"declared,omitempty"` // named by a lock file, not found installed
+}
+
+// Occurrence is one package at one location: the unit of a chain's difference.
+type Occurrence struct {
+	Package
+	Location string
+	OwnedBy  string
+	Declared bool
+}
+
+// LayerRecord is what one pass over a layer found. Body is the index stage's own
+// encoding; the ledger keeps it and gives it back, and never looks inside.
+type LayerRecord struct {
+	DiffID  string
+	Digest  string // compressed digest that was verified to hold DiffID
+	Size    int64  // compressed bytes read
+	Indexer int    // version of the indexer that made Body
+	Body    []byte
+}
+
+// ChainRecord is a stack of layers and how it differs from its parent.
+type ChainRecord struct {
+	ChainID string // OCI chain ID
+	Parent  string // "" for the first layer
+	DiffID  string
+	Depth   int // 0 for the first layer
+	Indexer int
+	Added   []Occurrence
+	Removed []Occurrence
+}
