@@ -1,0 +1,35 @@
+# make check is what CI runs. Everything else is a part of it or a help while working.
+
+export GOFLAGS ?=
+LINT := $(CURDIR)/.bin/golangci-lint
+
+.PHONY: check build vet lint test race fuzz bench screenshots image
+
+check: vet lint test race
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o tallyman ./cmd/tallyman
+
+vet:
+	go vet ./...
+	test -z "$$(gofmt -l cmd client internal)"
+
+# The linter is pinned in tools/go.mod, apart from our own go.mod, and built from source once.
+$(LINT): tools/go.mod
+	go build -C tools -o $(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+lint: $(LINT)
+	$(LINT) run ./...
+
+test:
+	go test ./...
+
+race:
+	go test -race ./...
+
+# Each fuzz target for a few seconds, from its seeds.
+fuzz:
+	@for pkg in $$(grep -rl --include='*_test.go' 'func Fuzz' internal cmd | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$pkg/*_test.go | cut -d' ' -f2); do \
+	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-10s} ./$$pkg || exit 1; \
+	  done; done
