@@ -1,0 +1,43 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+// newRoot is the command tree; each child has a file of its own name.
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tallyman",
+		Short: "Keep the tally of every container image in a JFrog Artifactory",
+		Long: `Tallyman watches a JFrog Artifactory, indexes every image once, matches it against
+advisories for ever after, and shows what is inside, where it came from and what is
+wrong with it.
+
+Exit codes: 0 fine, 1 error, 2 findings (when asked with --exit-code), 3 incomplete.`,
+		Example: `  tallyman demo
+  tallyman serve
+  tallyman integration add acme --url https://acme.jfrog.io --repositories docker-local
+  tallyman images
+  tallyman cves acme.jfrog.io/docker-local/team/app:1.0`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.configure(cmd) },
+	}
+	f := root.PersistentFlags()
+	f.String("data", "", "data directory: embedded store, key, lock (TALLYMAN_DATA)")
+	f.String("database", "", "postgres://… instead of SQLite in the data directory (TALLYMAN_DATABASE)")
+	f.String("server", "", "talk to this server instead of the local store (TALLYMAN_SERVER)")
+	f.String("token-file", "", "file with the token for --server (TALLYMAN_TOKEN_FILE, or TALLYMAN_TOKEN)")
+	f.String("config", "", "Tallyman's own settings, YAML (docs/config.md)")
+	f.String("log-format", "", "text or json")
+	f.String("log-level", "", "debug, info, warn or error")
+	f.Bool("no-color", false, "no colour (NO_COLOR)")
+	f.String("progress", "", "auto, plain, json or none")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
+	root.AddCommand(
+		newDemo(a), newServe(a), newIntegration(a), newImages(a), newStatus(a), newSBOM(a), newCVEs(a),
+		newAdvisories(a), newToken(a), newVersion(a),
+	)
+	return root
+}
