@@ -103,7 +103,7 @@ type TagFilter struct {
 
 // TagPage is one page of tags.
 type TagPage struct {
-	Rows  []TagRow
-	Total int    // rows without paging
-	Next  string // cursor of the next page; empty on the last
+	Rows  []TagRow `json:"images"`
+	Total int      `json:"total"`          // rows without paging
+	Next  string   `json:"next,omitempty"` // cursor of the next page; empty on the last
 }
