@@ -15,6 +15,7 @@ type Look struct {
 	Kind        string
 	Sightings   []Sighting
 	Gone        []LiveTag         // known to be gone by this look
+	Missed      []LiveTag         // absent from this complete listing but not yet known gone: their Missed goes up by one; a sighting sets it back to 0
 	NotSelected int               // tags that filters left out; of a reconcile
 	Cursors     map[string]string // name -> value, saved with the sightings
 	At          time.Time         // server time of the request
