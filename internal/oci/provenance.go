@@ -1,0 +1,194 @@
+package oci
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+)
+
+// Statement is an in-toto statement about an image, or what an envelope carries.
+type Statement struct {
+	PredicateType string          `json:"predicateType"`
+	Subject       []Subject       `json:"subject"`
+	Predicate     json.RawMessage `json:"predicate"`
+}
+
+// Subject is what a statement is about.
+type Subject struct {
+	Name   string            `json:"name"`
+	Digest map[string]string `json:"digest"`
+}
+
+// ParseStatement reads an in-toto statement, bare or in a DSSE envelope. Its
+// signature is not checked: what it says is a claim.
+func ParseStatement(raw []byte) (Statement, error) {
+	var s Statement
+	var envelope struct {
+		Payload string `json:"payload"`
+	}
+	if json.Unmarshal(raw, &envelope) == nil && envelope.Payload != "" {
+		inner, err := base64.StdEncoding.DecodeString(envelope.Payload)
+		if err != nil {
+			return s, inventory.Errorf(inventory.ErrInvalid, "attestation envelope is not readable: %w", err)
+		}
+		raw = inner
+	}
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return s, inventory.Errorf(inventory.ErrInvalid, "attestation is not readable: %w", err)
+	}
+	return s, nil
+}
+
+// About says whether the statement names the digest. A statement without any
+// subject is about whatever it is attached to.
+func (s Statement) About(digest string) bool {
+	for _, sub := range s.Subject {
+		if "sha256:"+sub.Digest["sha256"] == digest {
+			return true
+		}
+	}
+	return len(s.Subject) == 0
+}
+
+type material struct {
+	URI    string            `json:"uri"`
+	Digest map[string]string `json:"digest"`
+}
+
+// slsa holds what v0.2 and v1 provenance, and BuildKit's forms of them, say of an
+// origin.
+type slsa struct {
+	Builder    struct{ ID string } `json:"builder"`
+	Materials  []material          `json:"materials"`
+	Invocation struct {
+		ConfigSource struct {
+			material
+			EntryPoint string `json:"entryPoint"`
+		} `json:"configSource"`
+		Parameters buildParameters `json:"parameters"`
+	} `json:"invocation"`
+	Metadata struct {
+		BuildFinishedOn *time.Time      `json:"buildFinishedOn"`
+		BuildKit        json.RawMessage `json:"https://mobyproject.org/buildkit@v1#metadata"`
+	} `json:"metadata"`
+	BuildDefinition struct {
+		ExternalParameters struct {
+			ConfigSource struct {
+				material
+				Path string `json:"path"`
+			} `json:"configSource"`
+			Request buildParameters `json:"request"`
+		} `json:"externalParameters"`
+		ResolvedDependencies []material `json:"resolvedDependencies"`
+	} `json:"buildDefinition"`
+	RunDetails struct {
+		Builder  struct{ ID string } `json:"builder"`
+		Metadata struct {
+			FinishedOn *time.Time      `json:"finishedOn"`
+			BuildKit   json.RawMessage `json:"buildkit_metadata"`
+		} `json:"metadata"`
+	} `json:"runDetails"`
+}
+
+type buildParameters struct {
+	Args map[string]string `json:"args"`
+}
+
+// Origin reads a SLSA provenance statement (v0.2 or v1). Addresses lose user
+// names and secrets; build arguments are not taken over at all.
+func (s Statement) Origin() (inventory.Origin, bool) {
+	if !strings.HasPrefix(s.PredicateType, "https://slsa.dev/provenance/") {
+		return inventory.Origin{}, false
+	}
+	var p slsa
+	if err := json.Unmarshal(s.Predicate, &p); err != nil {
+		return inventory.Origin{}, false
+	}
+	o := inventory.Origin{
+		Builder:    cleanURL(firstOf(p.RunDetails.Builder.ID, p.Builder.ID)),
+		Dockerfile: RedactText(firstOf(p.BuildDefinition.ExternalParameters.ConfigSource.Path, p.Invocation.ConfigSource.EntryPoint)),
+		Created:    p.Metadata.BuildFinishedOn,
+		Evidence:   "provenance",
+	}
+	if o.Created == nil {
+		o.Created = p.RunDetails.Metadata.FinishedOn
+	}
+	p.source(&o)
+	p.base(&o)
+	return o, true
+}
+
+// source fills in where the build's instructions lay: BuildKit's own words on its
+// version control first, then the source of the configuration.
+func (p slsa) source(o *inventory.Origin) {
+	for _, raw := range []json.RawMessage{p.Metadata.BuildKit, p.RunDetails.Metadata.BuildKit} {
+		var bk struct {
+			VCS struct{ Source, Revision, LocalDir string } `json:"vcs"`
+		}
+		if json.Unmarshal(raw, &bk) == nil && bk.VCS.Source != "" {
+			o.Source, o.Revision = cleanURL(bk.VCS.Source), bk.VCS.Revision
+			return
+		}
+	}
+	for _, args := range []map[string]string{p.Invocation.Parameters.Args, p.BuildDefinition.ExternalParameters.Request.Args} {
+		if args["vcs:source"] != "" {
+			o.Source, o.Revision = cleanURL(args["vcs:source"]), args["vcs:revision"]
+			return
+		}
+	}
+	for _, m := range []material{p.BuildDefinition.ExternalParameters.ConfigSource.material, p.Invocation.ConfigSource.material} {
+		if m.URI != "" {
+			o.Source, o.Revision = cleanURL(m.URI), firstOf(m.Digest["sha1"], m.Digest["gitCommit"], m.Digest["sha256"])
+			return
+		}
+	}
+}
+
+// base fills in the base image where the build used exactly one image.
+func (p slsa) base(o *inventory.Origin) {
+	var images []material
+	for _, m := range append(p.Materials, p.BuildDefinition.ResolvedDependencies...) {
+		name := strings.TrimPrefix(m.URI, "pkg:docker/")
+		// BuildKit's own front ends are materials of nearly every build.
+		if name != m.URI && !strings.HasPrefix(name, "docker/dockerfile") && !strings.HasPrefix(name, "docker/buildkit-syft-scanner") {
+			images = append(images, material{URI: name, Digest: m.Digest})
+		}
+	}
+	if len(images) != 1 {
+		return
+	}
+	ref, _, _ := strings.Cut(images[0].URI, "?")
+	name, version, ok := strings.Cut(ref, "@")
+	if ok && !strings.HasPrefix(version, "sha256") {
+		name += ":" + version
+	}
+	if plain, err := url.PathUnescape(name); err == nil {
+		name = plain
+	}
+	o.BaseName = RedactText(name)
+	if d := "sha256:" + images[0].Digest["sha256"]; IsDigest(d) {
+		o.BaseDigest = d
+	}
+}
+
+func cleanURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" {
+		return clip(RedactText(s), 500)
+	}
+	u.User, u.RawQuery = nil, ""
+	return clip(RedactText(u.String()), 500)
+}
+
+func firstOf(s ...string) string {
+	for _, v := range s {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
