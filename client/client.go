@@ -1,0 +1,167 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+)
+
+// The nouns, as the server sends them.
+type (
+	Integration       = inventory.Integration
+	IntegrationChange = inventory.IntegrationChange
+	ConnectionTest    = inventory.ConnectionTest
+	TestResult        = inventory.TestResult
+	TagRow            = inventory.TagRow
+	TagFilter         = inventory.TagFilter
+	TagPage           = inventory.TagPage
+	TagMove           = inventory.TagMove
+	Image             = inventory.Image
+	SBOM              = inventory.SBOM
+	Report            = inventory.Report
+	Status            = inventory.Status
+	AdvisoryStatus    = inventory.AdvisoryStatus
+	Token             = inventory.Token
+	NewToken          = inventory.NewToken
+	TokenSecret       = inventory.TokenSecret
+	SigninLink        = inventory.SigninLink
+	Caller            = inventory.Caller
+	Version           = inventory.Version
+	Error             = inventory.Error
+)
+
+// The kinds of error, for errors.Is.
+var (
+	ErrNotFound     = inventory.ErrNotFound
+	ErrInvalid      = inventory.ErrInvalid
+	ErrConflict     = inventory.ErrConflict
+	ErrUnauthorized = inventory.ErrUnauthorized
+	ErrForbidden    = inventory.ErrForbidden
+	ErrUnavailable  = inventory.ErrUnavailable
+	ErrUnsupported  = inventory.ErrUnsupported
+)
+
+// maxAnswer bounds what is read of one answer: a bill of materials of a large image
+// is a few megabytes.
+const maxAnswer = 512 << 20
+
+// Client calls one server. It is safe for use by several goroutines.
+type Client struct {
+	base  string
+	token string
+	http  *http.Client
+}
+
+// New makes a client of the server at base ("https://tallyman.example.com", with the
+// path that a proxy puts before it). The token may be empty; nothing but version needs
+// none. A nil transport means one of the standard library's, with its own connections.
+func New(base, token string, transport http.RoundTripper) (*Client, error) {
+	u, err := url.Parse(strings.TrimRight(base, "/"))
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, inventory.Errorf(inventory.ErrInvalid, "the server's address is not one").
+			WithRemedy("write https://HOST, with a port or path where there is one")
+	}
+	if transport == nil {
+		transport = &http.Transport{
+			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute,
+			TLSHandshakeTimeout: 15 * time.Second, MaxIdleConnsPerHost: 8,
+		}
+	}
+	return &Client{base: u.String(), token: strings.TrimSpace(token), http: &http.Client{
+		Transport: transport,
+		// A redirect could carry the token elsewhere, and the API has none.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// Local makes a client that calls a handler in the same process. Answers stream.
+func Local(h http.Handler) *Client {
+	return &Client{base: "http://tallyman.local", http: &http.Client{Transport: inProcess{h}}}
+}
+
+// get reads one JSON value.
+func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
+	return c.call(ctx, http.MethodGet, path, query, nil, into)
+}
+
+// call sends a value as JSON, when there is one, and reads the answer, when one is wanted.
+func (c *Client) call(ctx context.Context, method, path string, query url.Values, body, into any) error {
+	var sent io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("encode the request to %s: %w", path, err)
+		}
+		sent = bytes.NewReader(b)
+	}
+	res, err := c.do(ctx, method, path, query, sent, "application/json")
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if into == nil {
+		return nil
+	}
+	return decode(res.Body, path, into)
+}
+
+func decode(body io.Reader, path string, into any) error {
+	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(into); err != nil {
+		return unreadable(path, err)
+	}
+	return nil
+}
+
+// do sends a request and answers a response of success, whose body the caller closes.
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, body io.Reader, kind string) (*http.Response, error) {
+	target := c.base + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, body)
+	if err != nil {
+		return nil, fmt.Errorf("request %s: %w", path, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", kind)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%s %s: %w", method, path, context.Cause(ctx))
+		}
+		return nil, inventory.Errorf(inventory.ErrUnavailable, "cannot reach the server at %s: %w", c.base, bare(err)).
+			WithRemedy("check --server, and that tallyman serve runs there")
+	}
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		defer res.Body.Close()
+		return nil, problem(res)
+	}
+	return res, nil
+}
+
+// bare takes off what net/http puts around an error: method and URL are told already.
+func bare(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+func unreadable(path string, err error) error {
+	return inventory.Errorf(inventory.ErrUnavailable, "the answer to %s cannot be read: %w", path, err).
+		WithRemedy("check that --server names a Tallyman of this version")
+}
