@@ -14,31 +14,27 @@ func one(name string) string { return "/api/v1/integrations/" + url.PathEscape(n
 
 // Integrations answers every integration, disconnected ones too.
 func (c *Client) Integrations(ctx context.Context) ([]Integration, error) {
-	var list []Integration
-	return list, c.get(ctx, "/api/v1/integrations", nil, &list)
+	return get[[]Integration](ctx, c, "/api/v1/integrations", nil)
 }
 
 // Integration answers one integration; ErrNotFound when there is none of that name.
 func (c *Client) Integration(ctx context.Context, name string) (Integration, error) {
-	var in Integration
-	return in, c.get(ctx, one(name), nil, &in)
+	return get[Integration](ctx, c, one(name), nil)
 }
 
 // AddIntegration saves an integration without testing it, and asks for its first look.
 func (c *Client) AddIntegration(ctx context.Context, change IntegrationChange) (Integration, error) {
-	var in Integration
-	return in, c.call(ctx, http.MethodPost, "/api/v1/integrations", nil, change, &in)
+	return call[Integration](ctx, c, http.MethodPost, "/api/v1/integrations", change)
 }
 
 // UpdateIntegration replaces the settings of an integration; blank secrets are kept.
 func (c *Client) UpdateIntegration(ctx context.Context, name string, change IntegrationChange) (Integration, error) {
-	var in Integration
-	return in, c.call(ctx, http.MethodPut, one(name), nil, change, &in)
+	return call[Integration](ctx, c, http.MethodPut, one(name), change)
 }
 
 // DeleteIntegration removes an integration and the data that no other holds.
 func (c *Client) DeleteIntegration(ctx context.Context, name string) error {
-	return c.call(ctx, http.MethodDelete, one(name), nil, nil, nil)
+	return c.drop(ctx, one(name))
 }
 
 // PauseIntegration stops looking until ResumeIntegration.
@@ -57,27 +53,23 @@ func (c *Client) DisconnectIntegration(ctx context.Context, name string) (Integr
 }
 
 func (c *Client) act(ctx context.Context, name, what string) (Integration, error) {
-	var in Integration
-	return in, c.call(ctx, http.MethodPost, one(name)+"/"+what, nil, nil, &in)
+	return call[Integration](ctx, c, http.MethodPost, one(name)+"/"+what, nil)
 }
 
 // TestIntegration tests the connection of a saved integration.
 func (c *Client) TestIntegration(ctx context.Context, name string) (TestResult, error) {
-	var result TestResult
-	return result, c.call(ctx, http.MethodPost, one(name)+"/test", nil, nil, &result)
+	return call[TestResult](ctx, c, http.MethodPost, one(name)+"/test", nil)
 }
 
 // TestConnection tests a connection that is not saved.
 func (c *Client) TestConnection(ctx context.Context, test ConnectionTest) (TestResult, error) {
-	var result TestResult
-	return result, c.call(ctx, http.MethodPost, "/api/v1/test-connection", nil, test, &result)
+	return call[TestResult](ctx, c, http.MethodPost, "/api/v1/test-connection", test)
 }
 
 // ImagesPage answers one page of tags; set After of the filter to Next of the page
 // before. The largest page has 1000 rows; a Limit of 0 asks for the server's own size.
 func (c *Client) ImagesPage(ctx context.Context, f TagFilter) (TagPage, error) {
-	var page TagPage
-	return page, c.get(ctx, "/api/v1/images", imageQuery(f), &page)
+	return get[TagPage](ctx, c, "/api/v1/images", imageQuery(f))
 }
 
 // Images goes through every tag of a filter, page by page; Limit and After of the
@@ -126,27 +118,23 @@ func imageQuery(f TagFilter) url.Values {
 
 // Image answers an image or index by its digest.
 func (c *Client) Image(ctx context.Context, digest string) (Image, error) {
-	var img Image
-	return img, c.get(ctx, "/api/v1/images/"+url.PathEscape(digest), nil, &img)
+	return get[Image](ctx, c, "/api/v1/images/"+url.PathEscape(digest), nil)
 }
 
 // Tag answers the tag that a reference names.
 func (c *Client) Tag(ctx context.Context, ref string) (TagRow, error) {
-	var row TagRow
-	return row, c.get(ctx, "/api/v1/tag", url.Values{"ref": {ref}}, &row)
+	return get[TagRow](ctx, c, "/api/v1/tag", url.Values{"ref": {ref}})
 }
 
 // History answers where a tag pointed, and when, newest first.
 func (c *Client) History(ctx context.Context, ref string) ([]TagMove, error) {
-	var moves []TagMove
-	return moves, c.get(ctx, "/api/v1/history", url.Values{"ref": {ref}}, &moves)
+	return get[[]TagMove](ctx, c, "/api/v1/history", url.Values{"ref": {ref}})
 }
 
 // SBOM answers the bill of materials of an image; platform may be empty.
 // ErrUnavailable when the image still waits, ErrUnsupported when it could not be analysed.
 func (c *Client) SBOM(ctx context.Context, ref, platform string) (SBOM, error) {
-	var s SBOM
-	return s, c.get(ctx, "/api/v1/sbom", refQuery(ref, platform), &s)
+	return get[SBOM](ctx, c, "/api/v1/sbom", refQuery(ref, platform))
 }
 
 // WriteSBOM writes the bill of materials as the server makes it in a format, such as
@@ -167,8 +155,7 @@ func (c *Client) WriteSBOM(ctx context.Context, w io.Writer, ref, platform, form
 
 // CVEs answers the findings of an image; platform may be empty. Errors as of SBOM.
 func (c *Client) CVEs(ctx context.Context, ref, platform string) (Report, error) {
-	var rep Report
-	return rep, c.get(ctx, "/api/v1/cves", refQuery(ref, platform), &rep)
+	return get[Report](ctx, c, "/api/v1/cves", refQuery(ref, platform))
 }
 
 func refQuery(ref, platform string) url.Values {
@@ -181,14 +168,12 @@ func refQuery(ref, platform string) url.Values {
 
 // Status answers the coverage ledger.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	var st Status
-	return st, c.get(ctx, "/api/v1/status", nil, &st)
+	return get[Status](ctx, c, "/api/v1/status", nil)
 }
 
 // Advisories answers what is known of advisories.
 func (c *Client) Advisories(ctx context.Context) (AdvisoryStatus, error) {
-	var st AdvisoryStatus
-	return st, c.get(ctx, "/api/v1/advisories", nil, &st)
+	return get[AdvisoryStatus](ctx, c, "/api/v1/advisories", nil)
 }
 
 // ImportAdvisories sends a file of advisories; its content says what it is.
@@ -199,40 +184,36 @@ func (c *Client) ImportAdvisories(ctx context.Context, file io.Reader) (Advisory
 		return st, err
 	}
 	defer res.Body.Close()
-	return st, decode(res.Body, "/api/v1/advisories/import", &st)
+	err = decode(res.Body, "/api/v1/advisories/import", &st)
+	return st, err
 }
 
 // Tokens lists the tokens of machines, without their secrets.
 func (c *Client) Tokens(ctx context.Context) ([]Token, error) {
-	var list []Token
-	return list, c.get(ctx, "/api/v1/tokens", nil, &list)
+	return get[[]Token](ctx, c, "/api/v1/tokens", nil)
 }
 
 // CreateToken makes a token; its secret is in the answer and nowhere else.
 func (c *Client) CreateToken(ctx context.Context, want NewToken) (TokenSecret, error) {
-	var made TokenSecret
-	return made, c.call(ctx, http.MethodPost, "/api/v1/tokens", nil, want, &made)
+	return call[TokenSecret](ctx, c, http.MethodPost, "/api/v1/tokens", want)
 }
 
 // RevokeToken ends a token.
 func (c *Client) RevokeToken(ctx context.Context, name string) error {
-	return c.call(ctx, http.MethodDelete, "/api/v1/tokens/"+url.PathEscape(name), nil, nil, nil)
+	return c.drop(ctx, "/api/v1/tokens/"+url.PathEscape(name))
 }
 
 // CreateSigninLink makes a one-time link into the dashboard.
 func (c *Client) CreateSigninLink(ctx context.Context) (SigninLink, error) {
-	var link SigninLink
-	return link, c.call(ctx, http.MethodPost, "/api/v1/signin-links", nil, nil, &link)
+	return call[SigninLink](ctx, c, http.MethodPost, "/api/v1/signin-links", nil)
 }
 
 // Caller answers who the server takes this client for.
 func (c *Client) Caller(ctx context.Context) (Caller, error) {
-	var who Caller
-	return who, c.get(ctx, "/api/v1/me", nil, &who)
+	return get[Caller](ctx, c, "/api/v1/me", nil)
 }
 
 // Version answers what runs on the server.
 func (c *Client) Version(ctx context.Context) (Version, error) {
-	var v Version
-	return v, c.get(ctx, "/api/v1/version", nil, &v)
+	return get[Version](ctx, c, "/api/v1/version", nil)
 }

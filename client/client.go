@@ -89,29 +89,44 @@ func Local(h http.Handler) *Client {
 }
 
 // get reads one JSON value.
-func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
-	return c.call(ctx, http.MethodGet, path, query, nil, into)
+func get[T any](ctx context.Context, c *Client, path string, query url.Values) (T, error) {
+	var v T
+	res, err := c.do(ctx, http.MethodGet, path, query, nil, "")
+	if err != nil {
+		return v, err
+	}
+	defer res.Body.Close()
+	err = decode(res.Body, path, &v)
+	return v, err
 }
 
-// call sends a value as JSON, when there is one, and reads the answer, when one is wanted.
-func (c *Client) call(ctx context.Context, method, path string, query url.Values, body, into any) error {
+// call sends a value as JSON, when there is one, and reads the answer.
+func call[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
+	var v T
 	var sent io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
-			return fmt.Errorf("encode the request to %s: %w", path, err)
+			return v, fmt.Errorf("encode the request to %s: %w", path, err)
 		}
 		sent = bytes.NewReader(b)
 	}
-	res, err := c.do(ctx, method, path, query, sent, "application/json")
+	res, err := c.do(ctx, method, path, nil, sent, "application/json")
+	if err != nil {
+		return v, err
+	}
+	defer res.Body.Close()
+	err = decode(res.Body, path, &v)
+	return v, err
+}
+
+// drop deletes what is at path.
+func (c *Client) drop(ctx context.Context, path string) error {
+	res, err := c.do(ctx, http.MethodDelete, path, nil, nil, "")
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
-	if into == nil {
-		return nil
-	}
-	return decode(res.Body, path, into)
+	return res.Body.Close()
 }
 
 func decode(body io.Reader, path string, into any) error {
