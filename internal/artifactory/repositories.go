@@ -1,0 +1,275 @@
+package artifactory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+)
+
+// Classes of repository.
+const (
+	ClassLocal     = "local"
+	ClassRemote    = "remote"
+	ClassVirtual   = "virtual"
+	ClassFederated = "federated"
+)
+
+// IsImageType says whether repositories of a package type hold images.
+func IsImageType(packageType string) bool {
+	return strings.EqualFold(packageType, "docker") || strings.EqualFold(packageType, "oci")
+}
+
+// Repositories lists what the user may see, of every type, by key. Artifactory
+// leaves out what the user has no right to: an empty list is no error. A plain
+// registry is one repository without a key.
+func (c *Client) Repositories(ctx context.Context) ([]inventory.RepositoryKey, error) {
+	if c.opts.Kind == inventory.KindOCI {
+		_, err := c.ready(ctx)
+		return []inventory.RepositoryKey{{OK: true, Class: ClassLocal, PackageType: "oci"}}, err
+	}
+	var rows []struct {
+		Key         string `json:"key"`
+		Type        string `json:"type"`
+		PackageType string `json:"packageType"`
+		Description string `json:"description"`
+	}
+	const most = 64 << 20
+	if err := c.getJSON(ctx, "/api/repositories", "list the repositories", most, &rows); err != nil {
+		return nil, err
+	}
+	var out []inventory.RepositoryKey
+	for _, r := range rows {
+		if r.Key == "" || strings.ContainsAny(r.Key, `/\"`) {
+			continue
+		}
+		out = append(out, inventory.RepositoryKey{
+			Key: r.Key, OK: true, Class: strings.ToLower(r.Type), PackageType: strings.ToLower(r.PackageType),
+			Description: shown(r.Description),
+		})
+	}
+	slices.SortFunc(out, func(a, b inventory.RepositoryKey) int { return strings.Compare(a.Key, b.Key) })
+	return out, nil
+}
+
+// Select finds keys in what the server lists, asking about those that are not
+// listed. No keys: every Docker and OCI repository. Each result that is not OK
+// says why and what to try.
+func (c *Client) Select(ctx context.Context, keys []string) ([]inventory.RepositoryKey, error) {
+	listed, err := c.Repositories(ctx)
+	if err != nil && (len(keys) == 0 || isTransport(err) || isLocked(err) || !isForbidden(err)) {
+		return nil, err
+	}
+	if len(keys) == 0 || c.opts.Kind == inventory.KindOCI {
+		return slices.DeleteFunc(listed, func(r inventory.RepositoryKey) bool { return !IsImageType(r.PackageType) }), nil
+	}
+	out := make([]inventory.RepositoryKey, 0, len(keys))
+	for _, key := range keys {
+		r, err := c.selectKey(ctx, key, listed)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func (c *Client) selectKey(ctx context.Context, key string, listed []inventory.RepositoryKey) (inventory.RepositoryKey, error) {
+	if suggestion, isReference := SuggestKey(key); isReference {
+		return inventory.RepositoryKey{
+			Key: key, Error: "this is an image reference, not a repository key",
+			Remedy: fmt.Sprintf("the key is probably %q", suggestion),
+		}, nil
+	}
+	for _, r := range listed {
+		if r.Key != key {
+			continue
+		}
+		if !IsImageType(r.PackageType) {
+			r.OK, r.Error = false, fmt.Sprintf("type is %s, not Docker/OCI", r.PackageType)
+			r.Remedy = "choose a repository of type Docker or OCI"
+			return r, nil
+		}
+		return c.checkListed(ctx, r)
+	}
+	return c.selectUnlisted(ctx, key, listed)
+}
+
+// checkListed makes sure that a listed repository can be read: any right at all
+// puts it on the list. A remote is not asked, because its catalogue is the
+// upstream's.
+func (c *Client) checkListed(ctx context.Context, r inventory.RepositoryKey) (inventory.RepositoryKey, error) {
+	if r.Class == ClassRemote {
+		return r, nil
+	}
+	err := c.checkCatalog(ctx, r)
+	if lost := c.lostForGood(ctx, err); lost != nil {
+		return r, lost
+	}
+	if isForbidden(err) {
+		r.OK, r.Error, r.Remedy = false, "no permission to read it", "give the user Read on "+r.Key
+	}
+	return r, nil
+}
+
+// selectUnlisted asks about a key that the list lacks: the user may have rights
+// on some paths of it only, which does not put it on the list.
+func (c *Client) selectUnlisted(ctx context.Context, key string, listed []inventory.RepositoryKey) (inventory.RepositoryKey, error) {
+	r := inventory.RepositoryKey{Key: key, PackageType: "docker"}
+	err := c.checkCatalog(ctx, r)
+	if lost := c.lostForGood(ctx, err); lost != nil {
+		return r, lost
+	}
+	if err == nil {
+		r.OK = true
+		return r, nil
+	}
+	r.PackageType, r.Error = "", "not found, or no permission to read it"
+	if isForbidden(err) {
+		r.Error = "no permission to read it"
+	}
+	r.Remedy = "check the spelling, and that the user has Read on it"
+	if base, isCache := strings.CutSuffix(key, "-cache"); isCache && hasKey(listed, base) {
+		r.Remedy = fmt.Sprintf("it is the cache of %q: use that key", base)
+	} else if near := nearest(key, listed); near != "" {
+		r.Remedy = fmt.Sprintf("did you mean %q? Otherwise check that the user has Read on it", near)
+	}
+	return r, nil
+}
+
+// lostForGood tells trouble with the server from trouble with one key.
+func (c *Client) lostForGood(ctx context.Context, err error) error {
+	if ctx.Err() != nil || isTransport(err) || isLocked(err) {
+		return err
+	}
+	return nil
+}
+
+func isForbidden(err error) bool {
+	return errors.Is(err, inventory.ErrForbidden) || errors.Is(err, inventory.ErrUnauthorized)
+}
+
+// checkCatalog asks for one name of a repository's catalogue: whoever may read
+// it gets an answer.
+func (c *Client) checkCatalog(ctx context.Context, r inventory.RepositoryKey) error {
+	const patience = 20 * time.Second // a big catalogue may take longer than anybody wants to wait
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var page struct {
+		Repositories []string `json:"repositories"`
+	}
+	err := c.getJSON(ctx, c.dockerPath(r.Key, r.PackageType)+"/_catalog?n=1", "read the catalogue of "+r.Key, 16<<20, &page)
+	if err != nil && !errors.Is(err, inventory.ErrNotFound) {
+		return err
+	}
+	if err != nil && r.Class == "" {
+		return err // not listed and not found
+	}
+	return nil
+}
+
+// CheckAccess says whether a selected repository can be read at this moment.
+func (c *Client) CheckAccess(ctx context.Context, r inventory.RepositoryKey) error {
+	if c.opts.Kind == inventory.KindOCI {
+		return c.Revalidate(ctx)
+	}
+	if r.Class != ClassRemote {
+		return c.checkCatalog(ctx, r)
+	}
+	var folder struct {
+		Repo string `json:"repo"`
+	}
+	return c.getJSON(ctx, "/api/storage/"+url.PathEscape(r.Key+"-cache"), "look at the cache of "+r.Key, 64<<20, &folder)
+}
+
+// dockerPath is where a repository's registry is, below the API's base.
+func (c *Client) dockerPath(key, packageType string) string {
+	if c.opts.Kind == inventory.KindOCI {
+		return "/v2"
+	}
+	kind := "docker"
+	if strings.EqualFold(packageType, "oci") {
+		kind = "oci"
+	}
+	return "/api/" + kind + "/" + url.PathEscape(key) + "/v2"
+}
+
+// Endpoint is where the manifests and blobs of an image are (the base ends in
+// /v2/<image>), and the HTTP client to read them with: it carries the
+// credential to the hosts that the user named, and to no other.
+func (c *Client) Endpoint(key, packageType, image string) (base string, hc *http.Client) {
+	return c.guess() + c.dockerPath(key, packageType) + "/" + escapePath(image), c.http
+}
+
+func escapePath(p string) string {
+	segs := strings.Split(p, "/")
+	for i, s := range segs {
+		segs[i] = url.PathEscape(s)
+	}
+	return strings.Join(segs, "/")
+}
+
+// Reference is what docker pull takes for a tag (or, with a digest, "image@sha256:…").
+func Reference(in inventory.Integration, key, image, tag string) string {
+	name := in.Registry + "/" + image
+	switch {
+	case key != "" && in.SubdomainMode:
+		name = key + "." + name
+	case key != "":
+		name = in.Registry + "/" + key + "/" + image
+	}
+	if strings.HasPrefix(tag, "sha256:") {
+		return name + "@" + tag
+	}
+	return name + ":" + tag
+}
+
+func hasKey(rs []inventory.RepositoryKey, key string) bool {
+	return slices.ContainsFunc(rs, func(r inventory.RepositoryKey) bool { return r.Key == key })
+}
+
+// nearest is the listed image repository whose key is spelled most alike; "" if
+// none is close.
+func nearest(key string, listed []inventory.RepositoryKey) string {
+	best, least := "", max(2, len(key)/3)+1
+	for _, r := range listed {
+		if !IsImageType(r.PackageType) {
+			continue
+		}
+		if d := distance(strings.ToLower(key), strings.ToLower(r.Key)); d < least {
+			best, least = r.Key, d
+		}
+	}
+	return best
+}
+
+// distance counts the insertions, deletions and changes between two words.
+func distance(a, b string) int {
+	const most = 200
+	if len(a) > most || len(b) > most {
+		return most
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
