@@ -1,0 +1,39 @@
+package demo
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// The advisories are written for the demo from public facts: the ids, ranges,
+// ratings and dates are real, the sentences are ours, and most flaws of the same
+// packages are left out. EPSS scores are rounded to two digits.
+//
+//go:embed advisories
+var advisories embed.FS
+
+// Advisories are the demo's advisory records in OSV form, one file each, with a few
+// entries of the KEV catalogue (kev.json) and EPSS scores (epss.csv) in their
+// sources' own forms.
+func Advisories() (fs.FS, error) {
+	dir, err := fs.Sub(advisories, "advisories")
+	if err != nil {
+		return nil, fmt.Errorf("open the demo's advisories: %w", err)
+	}
+	return dir, nil
+}
+
+// WriteAdvisories puts the advisories into a directory, to be imported from there.
+// The directory is made if need be; no file in it is overwritten.
+func WriteAdvisories(dir string) error {
+	files, err := Advisories()
+	if err != nil {
+		return err
+	}
+	if err := os.CopyFS(dir, files); err != nil {
+		return fmt.Errorf("write the demo's advisories to %s: %w", dir, err)
+	}
+	return nil
+}
