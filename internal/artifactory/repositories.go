@@ -164,14 +164,7 @@ func (c *Client) checkCatalog(ctx context.Context, r inventory.RepositoryKey) er
 	var page struct {
 		Repositories []string `json:"repositories"`
 	}
-	err := c.getJSON(ctx, c.dockerPath(r.Key, r.PackageType)+"/_catalog?n=1", "read the catalogue of "+r.Key, 16<<20, &page)
-	if err != nil && !errors.Is(err, inventory.ErrNotFound) {
-		return err
-	}
-	if err != nil && r.Class == "" {
-		return err // not listed and not found
-	}
-	return nil
+	return c.getJSON(ctx, c.dockerPath(r.Key, r.PackageType)+"/_catalog?n=1", "read the catalogue of "+r.Key, 16<<20, &page)
 }
 
 // CheckAccess says whether a selected repository can be read at this moment.
