@@ -99,7 +99,7 @@ func (h *Hub) Update(ctx context.Context, name string, change inventory.Integrat
 			return in, err
 		}
 	}
-	in.ID = old.ID
+	in.ID, in.State, in.Problem, in.Remedy, in.Keys = old.ID, old.State, old.Problem, old.Remedy, old.Keys
 	secrets := change.Secrets()
 	if err := h.Store.UpdateIntegration(ctx, in, &secrets); err != nil {
 		return in, fmt.Errorf("update integration %s: %w", name, err)
