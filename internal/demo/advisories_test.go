@@ -1,6 +1,7 @@
 package demo_test
 
 import (
+	"context"
 	"encoding/json"
 	"io/fs"
 	"path"
@@ -144,5 +145,44 @@ func TestExploitationDataNamesTheAdvisories(t *testing.T) {
 		if cve, _, _ := strings.Cut(line, ","); !slices.Contains(flaws, cve) {
 			t.Errorf("no advisory concerns %s", cve)
 		}
+	}
+}
+
+// sink counts what an import brings.
+type sink struct{ records, kev, epss int }
+
+func (s *sink) Advisories(_ context.Context, batch []inventory.Advisory) error {
+	s.records += len(batch)
+	return nil
+}
+
+func (s *sink) KEV(_ context.Context, entries []inventory.KEV) error {
+	s.kev += len(entries)
+	return nil
+}
+
+func (s *sink) EPSS(_ context.Context, scores []inventory.EPSS) error {
+	s.epss += len(scores)
+	return nil
+}
+
+// TestAdvisoriesAreImportedAsAFeed holds the directory to be one that the import of
+// feeds takes whole.
+func TestAdvisoriesAreImportedAsAFeed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := demo.WriteAdvisories(dir); err != nil {
+		t.Fatal(err)
+	}
+	var got sink
+	result, err := advisory.Import(t.Context(), dir, &got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (sink{records: len(records(t)), kev: 6, epss: 7}); got != want {
+		t.Errorf("imported %+v, want %+v; %+v", got, want, result)
+	}
+	if err := demo.WriteAdvisories(dir); err == nil {
+		t.Error("files of the directory were overwritten")
 	}
 }
