@@ -101,7 +101,7 @@ type buildParameters struct {
 // Origin reads a SLSA provenance statement (v0.2 or v1). Addresses lose user
 // names and secrets; build arguments are not taken over at all.
 func (s Statement) Origin() (inventory.Origin, bool) {
-	if !strings.HasPrefix(s.PredicateType, "https://slsa.dev/provenance/") {
+	if !IsProvenance(s.PredicateType) {
 		return inventory.Origin{}, false
 	}
 	var p slsa
@@ -191,4 +191,9 @@ func firstOf(s ...string) string {
 		}
 	}
 	return ""
+}
+
+// IsProvenance says whether a predicate type is one that Origin reads.
+func IsProvenance(predicateType string) bool {
+	return strings.HasPrefix(predicateType, "https://slsa.dev/provenance/")
 }
