@@ -16,9 +16,10 @@ const (
 	keyEdge = "team-edge-oci"
 )
 
-// fakeSecret stands for a credential that somebody left in an image. It must not
-// appear in anything that is recorded.
-const fakeSecret = "demo-not-a-real-secret-4f1d7c"
+// FakeSecret stands for a credential that somebody left in images: in variables,
+// build arguments, history and provenance. It must not appear in anything that is
+// recorded; tests look for it.
+const FakeSecret = "demo-not-a-real-secret-4f1d7c"
 
 // project is what an image is built from.
 type project struct {

@@ -90,7 +90,7 @@ func provenance(p project, revision, arch string, subject v1.Hash) (v1.Image, er
 				},
 				"parameters": map[string]any{
 					"frontend": "dockerfile.v0",
-					"args":     map[string]any{"build-arg:GOPROXY_TOKEN": fakeSecret, "build-arg:VERSION": "1.9.0"},
+					"args":     map[string]any{"build-arg:GOPROXY_TOKEN": FakeSecret, "build-arg:VERSION": "1.9.0"},
 				},
 				"environment": map[string]any{"platform": "linux/" + arch},
 			},

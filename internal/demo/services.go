@@ -50,7 +50,7 @@ func (b *baker) backoffice() {
 	for i, tag := range []string{"5.0.0", "5.0.1", "5.1.0", "5.1.1"} {
 		made := on.from(b.ago(24-6*i, 9)).then(bundles[i/2], "RUN /bin/sh -c bundle install --without development test # buildkit")
 		made = made.then(b.layer(newLayer(types.DockerLayer, file{path: "srv/backoffice/config/application.rb", body: "VERSION = '" + tag + "'\n"})), "COPY . /srv/backoffice # buildkit")
-		made = made.env("SECRET_KEY_BASE", fakeSecret).run("/srv/backoffice", "app", "bundle", "exec", "puma").label(p, commit(p, i), keyBase+"/ruby:3.1-slim-bookworm")
+		made = made.env("SECRET_KEY_BASE", FakeSecret).run("/srv/backoffice", "app", "bundle", "exec", "puma").label(p, commit(p, i), keyBase+"/ruby:3.1-slim-bookworm")
 		b.publish(keyDev, "shop/backoffice", b.image(made), tag)
 	}
 }

@@ -61,7 +61,7 @@ type recipe struct {
 }
 
 func (b *baker) storefrontRecipes() []recipe {
-	const ci = "RUN |1 NPM_TOKEN=" + fakeSecret + " /bin/sh -c npm ci --omit=dev # buildkit"
+	const ci = "RUN |1 NPM_TOKEN=" + FakeSecret + " /bin/sh -c npm ci --omit=dev # buildkit"
 	dependencies := b.layer(newLayer(types.DockerLayer, b.files(nodeModules("app", "shop", oldest))...))
 	newer := b.layer(newLayer(types.DockerLayer, b.files(nodeModules("app", "shop", newest))...))
 	removed := b.layer(newLayer(types.DockerLayer, whiteout("app/node_modules/ip"), whiteout("app/node_modules/mkdirp")))
@@ -89,7 +89,7 @@ func (b *baker) storefrontBuild(p project, on build, base string, n int) v1.Imag
 		file{path: "app/dist/server.js", body: fmt.Sprintf("// build %d\nrequire('express')().listen(process.env.PORT || 8080)\n", n)},
 	))
 	made := on.then(source, "COPY package.json dist ./ # buildkit")
-	made = made.env("NODE_ENV", "production").env("PAYMENTS_API_TOKEN", fakeSecret)
+	made = made.env("NODE_ENV", "production").env("PAYMENTS_API_TOKEN", FakeSecret)
 	made = made.run("/app", "node", "node", "dist/server.js").label(p, commit(p, n), base)
 	return b.image(made)
 }
@@ -110,7 +110,7 @@ func (b *baker) catalog() {
 		}
 		made := on.from(b.ago(29-5*i, 3)).then(dependencies, "RUN /bin/sh -c pip install --no-cache-dir -r requirements.txt # buildkit")
 		made = made.then(b.layer(newLayer(types.DockerLayer, file{path: "srv/catalog/app.py", body: "VERSION = \"" + tag + "\"\n"})), "COPY . /srv/catalog # buildkit")
-		made = made.env("DATABASE_URL", "postgresql://catalog:"+fakeSecret+"@db.example.com/catalog")
+		made = made.env("DATABASE_URL", "postgresql://catalog:"+FakeSecret+"@db.example.com/catalog")
 		made = made.run("/srv/catalog", "1000", "gunicorn", "app:app").label(p, commit(p, i), keyBase+"/python:3.11-slim-bookworm")
 		builds[i] = b.image(made)
 		b.publish(keyDev, image, builds[i], tag)

@@ -42,17 +42,3 @@ func makeRoots(ctx context.Context, t *testing.T) roots {
 	t.Logf("file systems made in %s", time.Since(started).Round(time.Second))
 	return r
 }
-
-func TestRootsTellTheirOwnTruth(t *testing.T) {
-	needTools(t, "mmdebstrap", "npm", "go", "dpkg-query", "tar")
-	r := makeRoots(t.Context(), t)
-	t.Log(len(debs(t.Context(), t, r.base)), len(debs(t.Context(), t, r.full)), len(debs(t.Context(), t, r.less)))
-	t.Log(pythons(t.Context(), t, r.full), rubies(t.Context(), t, r.full))
-	t.Log(len(npms(t.Context(), t, r.app)), gos(t.Context(), t, r.bin))
-	dir := t.TempDir()
-	for name, pair := range map[string][2]string{"full": {r.base, r.full}, "less": {r.full, r.less}, "app": {"", r.app}} {
-		l := diffLayer(t, filepath.Join(dir, name+".tar.gz"), pair[0], pair[1])
-		size, _ := l.Size()
-		t.Log(name, size)
-	}
-}
