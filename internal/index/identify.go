@@ -40,6 +40,8 @@ func identify(p pkg, d inventory.Distro) inventory.Package {
 		}
 	case "maven":
 		ns, name, _ = strings.Cut(name, ":")
+	case "pypi": // as the purl specification has it
+		name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	}
 	var q packageurl.Qualifiers
 	if p.Type == "gem" && p.Extra != "" {
