@@ -98,7 +98,7 @@ func (b *baker) bases() {
 	b.publish(keyBase, "node", b.image(b.node(oldest, oldest).build), "18.17-bookworm-slim")
 	b.publish(keyBase, "node", b.image(b.node(newest, newest).build), "20.17-bookworm-slim")
 	b.publish(keyBase, "node", b.image(b.alpine(types.DockerLayer, oldest, "amd64", "node")), "18.18-alpine3.18")
-	b.publish(keyBase, "python", b.image(b.python(middle, oldest).build), "3.11-slim-bookworm")
+	b.publish(keyBase, "python", b.image(b.python(oldest, oldest).build), "3.11-slim-bookworm")
 	b.publish(keyBase, "python", b.image(b.alpine(types.DockerLayer, middle, "amd64", "python")), "3.12-alpine3.20")
 	b.publish(keyBase, "openjdk", b.image(b.java(oldest).build), "17-jre-slim-12.0")
 	b.publish(keyBase, "openjdk", b.image(b.java(newest).build), "17-jre-slim")

@@ -98,7 +98,7 @@ func (b *baker) storefrontBuild(p project, on build, base string, n int) v1.Imag
 func (b *baker) catalog() {
 	const image = "shop/catalog-api"
 	p := project{"catalog-api", "https://git.example.com/shop/catalog-api"}
-	on := b.python(middle, oldest)
+	on := b.python(oldest, oldest)
 	old := b.layer(newLayer(types.DockerLayer, b.files(sitePackages("python3.11", "catalog", oldest))...))
 	upgrade := b.layer(newLayer(types.DockerLayer, b.files(sitePackages("python3.11", "catalog", newest))...))
 	tags := []string{"2.2.0", "2.2.1", "2.2.2", "2.3.0-rc.1", "2.3.0-rc.2", "2.3.0"}
