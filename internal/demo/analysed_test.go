@@ -49,9 +49,16 @@ func packageNames(r index.Result) []string {
 	return names
 }
 
-func TestImagesAreIndexedWithoutProblems(t *testing.T) {
+// TestFleetAnalysed indexes the images once for all that is to be said of them.
+func TestFleetAnalysed(t *testing.T) {
 	t.Parallel()
 	results := analysed(t)
+	t.Run("without problems", func(t *testing.T) { checkContents(t, results) })
+	t.Run("as the story says", func(t *testing.T) { checkStory(t, results) })
+	t.Run("every advisory hits", func(t *testing.T) { checkFindings(t, results) })
+}
+
+func checkContents(t *testing.T, results map[string]index.Result) {
 	for ref, r := range results {
 		if len(r.Image.Problems) > 0 {
 			t.Errorf("%s: %+v", ref, r.Image.Problems)
@@ -90,10 +97,8 @@ func TestImagesAreIndexedWithoutProblems(t *testing.T) {
 	}
 }
 
-// TestImagesTellTheirStory holds the builds to what the demo says of them.
-func TestImagesTellTheirStory(t *testing.T) {
-	t.Parallel()
-	results := analysed(t)
+// checkStory holds the builds to what the demo says of them.
+func checkStory(t *testing.T, results map[string]index.Result) {
 	const shop = "docker-dev-local/shop/storefront:1.14.0-build."
 	if !slices.Contains(packageNames(results[shop+"308"]), "npm ip") {
 		t.Error("build 308 lacks ip, which build 309 removes")
@@ -123,11 +128,9 @@ func TestImagesTellTheirStory(t *testing.T) {
 	}
 }
 
-// TestEveryAdvisoryHits holds the advisories and the images together: each advisory
+// checkFindings holds the advisories and the images together: each advisory
 // finds a package, and together they show every severity.
-func TestEveryAdvisoryHits(t *testing.T) {
-	t.Parallel()
-	results := analysed(t)
+func checkFindings(t *testing.T, results map[string]index.Result) {
 	list := records(t)
 	byKey := map[inventory.AffectedKey][]inventory.Advisory{}
 	for _, a := range list {
