@@ -1,0 +1,28 @@
+package storetest
+
+import (
+	"testing"
+
+	"github.com/tallyman-dev/tallyman/internal/store"
+)
+
+// Exercise runs everything the store promises on the stores that open makes, each on an
+// empty database that ends with the test.
+func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
+	t.Helper()
+	for _, group := range []struct {
+		name  string
+		tests map[string]func(t *testing.T, s *store.Store)
+	}{
+		{"integrations", integrationTests()},
+		{"looks", lookTests()},
+		{"layers", layerTests()},
+		{"images", imageTests()},
+	} {
+		t.Run(group.name, func(t *testing.T) {
+			for name, test := range group.tests {
+				t.Run(name, func(t *testing.T) { test(t, open(t)) })
+			}
+		})
+	}
+}

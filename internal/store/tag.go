@@ -1,0 +1,350 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+)
+
+// reference is what docker pull takes for a tag of an integration.
+func reference(in inventory.Integration, repo inventory.Repository, tag string) string {
+	return repositoryReference(in.Registry, in.SubdomainMode, repo) + ":" + tag
+}
+
+func repositoryReference(registry string, subdomain bool, repo inventory.Repository) string {
+	switch {
+	case repo.Key == "":
+		return registry + "/" + repo.Image
+	case subdomain:
+		return repo.Key + "." + registry + "/" + repo.Image
+	}
+	return registry + "/" + repo.Key + "/" + repo.Image
+}
+
+const tagColumns = `
+	SELECT t.id, n.name, n.registry, n.subdomain_mode, r.key, r.image, t.name, i.digest, i.media_type, i.kind, i.platform,
+		CASE WHEN i.created > 0 THEN i.created ELSE t.created END, t.pushed, t.first_seen, t.last_seen, t.gone,
+		i.state, i.problem, i.packages, i.critical, i.high, i.medium, i.low, i.unspecified,
+		i.fix_critical, i.fix_high, i.fix_medium, i.fix_low, i.fix_unspecified,
+		i.base_name, i.source, i.revision, i.id, i.chain_id, i.score`
+
+// The order of the tables is the order of the names: walked so, the first page needs no sort.
+const tagTables = `
+	FROM integration n CROSS JOIN repository r CROSS JOIN tag t CROSS JOIN image i
+	WHERE r.integration_id = n.id AND t.repository_id = r.id AND i.id = t.image_id`
+
+// found is a tag's row and what else is needed to complete it.
+type found struct {
+	inventory.TagRow
+	kind, platform string
+	pushed, score  int64
+	image, chain   int64
+}
+
+func scanTag(rows *sql.Rows) (f found, err error) {
+	var c inventory.Counts
+	var subdomain int
+	var created, firstSeen, lastSeen, gone int64
+	fix := &c.FixableBy
+	err = rows.Scan(&f.ID, &f.Integration, &f.Registry, &subdomain, &f.RepositoryKey, &f.Image, &f.Tag, (*digest)(&f.Digest), &f.MediaType,
+		&f.kind, &f.platform, &created, &f.pushed, &firstSeen, &lastSeen, &gone, &f.State, &f.Problem, &f.Packages,
+		&c.Critical, &c.High, &c.Medium, &c.Low, &c.Unspecified, &fix[0], &fix[1], &fix[2], &fix[3], &fix[4],
+		&f.Base, &f.Source, &f.Revision, &f.image, &f.chain, &f.score)
+	if err != nil {
+		return f, err
+	}
+	repo := inventory.Repository{Key: f.RepositoryKey, Image: f.Image}
+	f.Reference = repositoryReference(f.Registry, subdomain != 0, repo) + ":" + f.Tag
+	f.Created, f.Pushed, f.FirstSeen, f.LastSeen, f.Gone = timeOf(created), timeOf(f.pushed), fromMillis(firstSeen), fromMillis(lastSeen), timeOf(gone)
+	f.Platforms = []string{}
+	if f.platform != "" {
+		f.Platforms = append(f.Platforms, f.platform)
+	}
+	if f.State == inventory.StateAnalysed {
+		for _, n := range fix {
+			c.Fixable += n
+		}
+		f.Findings = &c
+	}
+	return f, nil
+}
+
+// tagOrder is one way to sort tags: by which columns, and where a row stands among them.
+type tagOrder struct {
+	columns []string
+	desc    bool
+	at      func(f found) []any
+}
+
+func tagOrders(name string) (tagOrder, error) {
+	switch name {
+	case "", "name":
+		return tagOrder{columns: []string{"n.name", "r.key", "r.image", "t.name"}, at: func(f found) []any {
+			return []any{f.Integration, f.RepositoryKey, f.Image, f.Tag}
+		}}, nil
+	case "pushed":
+		return tagOrder{columns: []string{"t.pushed", "t.id"}, desc: true, at: func(f found) []any { return []any{f.pushed, f.ID} }}, nil
+	case "severity":
+		return tagOrder{columns: []string{"i.score", "t.id"}, desc: true, at: func(f found) []any { return []any{f.score, f.ID} }}, nil
+	}
+	return tagOrder{}, inventory.Errorf(inventory.ErrInvalid, "tags cannot be sorted by %q", name).WithRemedy("use name, pushed or severity")
+}
+
+func (o tagOrder) orderBy() string {
+	if o.desc {
+		return " ORDER BY " + strings.Join(o.columns, " DESC, ") + " DESC"
+	}
+	return " ORDER BY " + strings.Join(o.columns, ", ")
+}
+
+func (o tagOrder) after() string {
+	op := ">"
+	if o.desc {
+		op = "<"
+	}
+	return " AND (" + strings.Join(o.columns, ", ") + ") " + op + " (" + marks(len(o.columns)) + ")"
+}
+
+// cursor is where a page ended, and what need not be counted again.
+type cursor struct {
+	Sort  string `json:"s"`
+	At    []any  `json:"a"`
+	Total int    `json:"t"`
+}
+
+func (c cursor) String() string {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(text)
+}
+
+func parseCursor(text, sort string, fields int) (c cursor, err error) {
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err == nil {
+		dec := json.NewDecoder(strings.NewReader(string(raw)))
+		dec.UseNumber()
+		err = dec.Decode(&c)
+	}
+	if err != nil || c.Sort != sort || len(c.At) != fields || c.Total < 0 {
+		return c, inventory.Errorf(inventory.ErrInvalid, "the page cursor is not one of this list").WithRemedy("start again without it")
+	}
+	for i, v := range c.At {
+		switch v := v.(type) {
+		case string:
+		case json.Number:
+			if c.At[i], err = v.Int64(); err != nil {
+				return c, inventory.Errorf(inventory.ErrInvalid, "the page cursor is not one of this list").WithRemedy("start again without it")
+			}
+		default:
+			return c, inventory.Errorf(inventory.ErrInvalid, "the page cursor is not one of this list").WithRemedy("start again without it")
+		}
+	}
+	return c, nil
+}
+
+// tagWhere makes the conditions of a filter.
+func tagWhere(f inventory.TagFilter) (where string, args []any, err error) {
+	var b strings.Builder
+	add := func(condition string, values ...any) {
+		b.WriteString(" AND " + condition)
+		args = append(args, values...)
+	}
+	for _, eq := range []struct{ column, value string }{
+		{"n.name", f.Integration}, {"r.key", f.Key}, {"r.image", f.Image}, {"i.state", f.State},
+	} {
+		if eq.value != "" {
+			add(eq.column+" = ?", eq.value)
+		}
+	}
+	if f.State != "" && !slices.Contains([]string{inventory.StateWaiting, inventory.StateAnalysed, inventory.StateFailed, inventory.StateUnsupported}, f.State) {
+		return "", nil, inventory.Errorf(inventory.ErrInvalid, "there is no state %q", f.State).WithRemedy("use waiting, analysed, failed or unsupported")
+	}
+	if f.Name != "" {
+		escape := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+		add(`lower(r.key || '/' || r.image || ':' || t.name) LIKE ? ESCAPE '\'`, "%"+escape.Replace(strings.ToLower(f.Name))+"%")
+	}
+	if f.Severity != "" && !slices.Contains(inventory.Severities[:], f.Severity) {
+		return "", nil, inventory.Errorf(inventory.ErrInvalid, "there is no severity %q", f.Severity).WithRemedy("use %s", strings.Join(inventory.Severities[:], ", "))
+	}
+	switch {
+	case f.Severity != "" && f.Fixable:
+		add("i.fix_" + f.Severity + " > 0 AND i.state = 'analysed'")
+	case f.Severity != "":
+		add("i." + f.Severity + " > 0 AND i.state = 'analysed'")
+	case f.Fixable:
+		add("i.fix_critical + i.fix_high + i.fix_medium + i.fix_low + i.fix_unspecified > 0 AND i.state = 'analysed'")
+	}
+	if !f.Gone {
+		add("t.gone = 0")
+	}
+	if f.Newest {
+		add(`NOT EXISTS (SELECT 1 FROM tag o WHERE o.repository_id = t.repository_id AND o.gone = 0 AND (o.pushed, o.id) > (t.pushed, t.id))`)
+	}
+	return b.String(), args, nil
+}
+
+// Tags returns one page of tags. Counts come from a derived table that follows the
+// verdicts; the same filter and the cursor of one page give the next.
+func (s *Store) Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagPage, error) {
+	page := inventory.TagPage{Rows: []inventory.TagRow{}}
+	order, err := tagOrders(f.Sort)
+	if err != nil {
+		return page, err
+	}
+	where, args, err := tagWhere(f)
+	if err != nil {
+		return page, err
+	}
+	var from cursor
+	if f.After != "" {
+		if from, err = parseCursor(f.After, f.Sort, len(order.columns)); err != nil {
+			return page, err
+		}
+	}
+	s.freshen(ctx)
+	err = s.view(ctx, "list tags", func(r reader) error {
+		if f.After == "" {
+			if from.Total, err = countTags(ctx, r, where, args); err != nil {
+				return err
+			}
+		}
+		page.Total = from.Total
+		query, values := tagColumns+tagTables+where, slices.Clone(args)
+		if f.After != "" {
+			query, values = query+order.after(), append(values, from.At...)
+		}
+		query += order.orderBy()
+		if f.Limit > 0 {
+			query, values = query+` LIMIT ?`, append(values, f.Limit+1)
+		}
+		rows, err := findTags(ctx, r, query, values)
+		if err != nil {
+			return err
+		}
+		if f.Limit > 0 && len(rows) > f.Limit {
+			rows = rows[:f.Limit]
+			page.Next = cursor{Sort: f.Sort, At: order.at(rows[f.Limit-1]), Total: from.Total}.String()
+		}
+		page.Rows, err = s.complete(ctx, r, rows)
+		return err
+	})
+	return page, err
+}
+
+func countTags(ctx context.Context, r reader, where string, args []any) (n int, err error) {
+	if where == " AND t.gone = 0" { // the plain list needs no other table
+		err = r.row(ctx, `SELECT count(*) FROM tag t WHERE t.gone = 0`).Scan(&n)
+		return n, err
+	}
+	tables := strings.ReplaceAll(tagTables, "CROSS JOIN", ",") // counting needs no order: the database chooses
+	err = r.row(ctx, `SELECT count(*)`+tables+where, args...).Scan(&n)
+	return n, err
+}
+
+func findTags(ctx context.Context, r reader, query string, args []any) ([]found, error) {
+	all := []found{}
+	err := r.each(ctx, query, args, func(rows *sql.Rows) error {
+		f, err := scanTag(rows)
+		all = append(all, f)
+		return err
+	})
+	return all, err
+}
+
+// freshen lets a page that is read see new verdicts, as far as that is quick; the rest
+// is counted behind.
+func (s *Store) freshen(ctx context.Context) {
+	if _, err := s.RefreshCounts(ctx, 60); err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "counts of findings are not up to date", slog.Any("error", err))
+	}
+}
+
+// complete adds what stands in other tables: the platforms of indexes, and bases.
+func (s *Store) complete(ctx context.Context, r reader, rows []found) ([]inventory.TagRow, error) {
+	var indexes []int64
+	for _, f := range rows {
+		if f.kind == inventory.IndexKind {
+			indexes = append(indexes, f.image)
+		}
+	}
+	platforms, chains, err := indexParts(ctx, r, indexes)
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		if rows[i].kind == inventory.IndexKind {
+			rows[i].Platforms, rows[i].chain = some(platforms[rows[i].image]), chains[rows[i].image]
+		}
+	}
+	var tops []int64
+	for _, f := range rows {
+		if f.chain != 0 {
+			tops = append(tops, f.chain)
+		}
+	}
+	bases, err := nearestBases(ctx, r, tops)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]inventory.TagRow, len(rows))
+	for i, f := range rows {
+		if base := bases[f.chain]; base.Reference != "" {
+			f.Base = base.Reference
+		}
+		out[i] = f.TagRow
+	}
+	return out, nil
+}
+
+// indexParts returns the platforms of indexes, and the chain of each one's first Linux member.
+func indexParts(ctx context.Context, r reader, indexes []int64) (map[int64][]string, map[int64]int64, error) {
+	platforms, chains := map[int64][]string{}, map[int64]int64{}
+	err := eachIn(ctx, r, `
+		SELECT m.index_id, m.platform, COALESCE(i.chain_id, 0) FROM index_member m LEFT JOIN image i ON i.digest = m.digest
+		WHERE m.kind IN ('', 'image') AND m.index_id IN ({in}) ORDER BY m.index_id, m.position`, nil, indexes, func(rows *sql.Rows) error {
+		var id, chain int64
+		var platform string
+		if err := rows.Scan(&id, &platform, &chain); err != nil {
+			return err
+		}
+		if platform != "" && !slices.Contains(platforms[id], platform) {
+			platforms[id] = append(platforms[id], platform)
+		}
+		if chains[id] == 0 && linux(platform) {
+			chains[id] = chain
+		}
+		return nil
+	})
+	return platforms, chains, err
+}
+
+// TagHistory returns which digests a tag pointed to and when, the newest first. While
+// it is gone it points to none.
+func (s *Store) TagHistory(ctx context.Context, tagID int64) ([]inventory.TagMove, error) {
+	moves := []inventory.TagMove{}
+	err := s.view(ctx, fmt.Sprintf("read the history of tag %d", tagID), func(r reader) error {
+		return r.each(ctx, `
+			SELECT i.digest, t.since AS from_at, t.gone AS to_at, 1 AS now FROM tag t JOIN image i ON i.id = t.image_id WHERE t.id = ?
+			UNION ALL
+			SELECT i.digest, m.from_at, m.to_at, 0 FROM tag_move m JOIN image i ON i.id = m.image_id WHERE m.tag_id = ?
+			ORDER BY 4 DESC, 2 DESC`, []any{tagID, tagID}, func(rows *sql.Rows) error {
+			var m inventory.TagMove
+			var from, to int64
+			var now int
+			err := rows.Scan((*digest)(&m.Digest), &from, &to, &now)
+			m.From, m.To = fromMillis(from), timeOf(to)
+			moves = append(moves, m)
+			return err
+		})
+	})
+	return moves, err
+}
