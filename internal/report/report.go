@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -16,12 +17,14 @@ type Options struct {
 	Details   bool // summary, why, and links of each finding
 	EPSS      bool // a column of exploit prediction scores
 	Version   string
+	// Time is when the report was made; zero is now.
+	Time time.Time
 	// SBOM gives CycloneDX all components; without it only those with findings are named.
 	SBOM *inventory.SBOM
 }
 
 // formats are the forms that Write knows, as --format takes them.
-var formats = [...]string{"table", "json", "jsonl"}
+var formats = [...]string{"table", "json", "jsonl", "sarif", "markdown", "gitlab", "cyclonedx", "csv", "html"}
 
 // Formats lists the formats that Write knows.
 func Formats() []string { return slices.Clone(formats[:]) }
@@ -35,9 +38,28 @@ func Write(w io.Writer, format string, r inventory.Report, o Options) error {
 		return writeJSON(w, r)
 	case "jsonl":
 		return writeJSONLines(w, r)
+	case "sarif":
+		return writeSARIF(w, r, o)
+	case "markdown":
+		return writeMarkdown(w, r, o)
+	case "gitlab":
+		return writeGitLab(w, r, o)
+	case "cyclonedx":
+		return writeCycloneDX(w, r, o)
+	case "csv":
+		return writeCSV(w, r)
+	case "html":
+		return writeHTML(w, r, o)
 	}
 	return inventory.Errorf(inventory.ErrInvalid, "unknown format %q", format).
 		WithRemedy("choose one of %s", strings.Join(formats[:], ", "))
+}
+
+func (o Options) time() time.Time {
+	if o.Time.IsZero() {
+		return time.Now().UTC()
+	}
+	return o.Time.UTC()
 }
 
 // bySeverity orders findings worst first, then by package and id.
