@@ -3,7 +3,6 @@ package index
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 
 	"github.com/klauspost/compress/zstd"
@@ -19,9 +18,27 @@ const encoding = 1
 // watchers too.
 const maxBody = 512 << 20
 
+// codec packs and unpacks records. One serves any number of goroutines.
+type codec struct {
+	zw *zstd.Encoder
+	zr *zstd.Decoder
+}
+
+func newCodec() *codec {
+	zw, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		panic("zstd options: " + err.Error()) // constants above; cannot depend on data
+	}
+	zr, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBody))
+	if err != nil {
+		panic("zstd options: " + err.Error()) // the same
+	}
+	return &codec{zw, zr}
+}
+
 // encode writes a record: one byte of version, then zstd of varints, strings by
 // number in a table, and path hashes as differences.
-func encode(r *record) []byte {
+func (c *codec) encode(r *record) []byte {
 	var e encoder
 	e.files(r.Files)
 	e.hashes(r.Written)
@@ -35,11 +52,7 @@ func encode(r *record) []byte {
 		e.string(p.Path)
 		e.string(p.Text)
 	}
-	zw, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		panic("zstd options: " + err.Error()) // constants above; cannot depend on data
-	}
-	return zw.EncodeAll(e.b, []byte{encoding})
+	return c.zw.EncodeAll(e.b, []byte{encoding})
 }
 
 type encoder struct {
@@ -125,16 +138,11 @@ var errShort = errors.New("the record ends too early")
 
 // decode reads what encode wrote. It trusts nothing: a record may come from
 // another machine.
-func decode(body []byte) (*record, error) {
+func (c *codec) decode(body []byte) (*record, error) {
 	if len(body) == 0 || body[0] != encoding {
 		return nil, inventory.Errorf(inventory.ErrInvalid, "a layer record of another form than %d", encoding)
 	}
-	zr, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBody))
-	if err != nil {
-		return nil, fmt.Errorf("open layer record: %w", err)
-	}
-	defer zr.Close()
-	raw, err := zr.DecodeAll(body[1:], nil)
+	raw, err := c.zr.DecodeAll(body[1:], nil)
 	if err != nil {
 		return nil, inventory.Errorf(inventory.ErrInvalid, "a layer record cannot be unpacked: %w", err)
 	}

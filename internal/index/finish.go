@@ -19,13 +19,15 @@ func (p *pass) finish() *record {
 	written := len(r.Written)
 	r.Written, r.Dirs = sortedHashes(r.Written), sortedHashes(r.Dirs)
 	twice := len(r.Written) != written
+	// In the order of the layer: through links below, two names may be one file,
+	// and the later one wins.
+	sort.SliceStable(p.files, func(i, j int) bool { return p.files[i].seq < p.files[j].seq })
 	for i := range p.files {
 		f := &p.files[i]
 		if !p.overwritten(f, twice) {
 			r.Files = append(r.Files, f.file)
 		}
 	}
-	sort.SliceStable(r.Files, func(i, j int) bool { return r.Files[i].Path < r.Files[j].Path })
 	for from, to := range p.links {
 		if p.maybeDir(from, to) {
 			r.Links = append(r.Links, link{from, to})

@@ -57,6 +57,7 @@ type Indexer struct {
 	ledger Ledger
 	opts   Options
 	reader *layerReader
+	codec  *codec
 	slots  chan struct{}
 	log    *slog.Logger
 }
@@ -75,7 +76,7 @@ func New(ledger Ledger, opts Options) *Indexer {
 	}
 	limits := opts.Limits.withDefaults()
 	return &Indexer{
-		ledger: ledger, opts: opts, log: log, slots: make(chan struct{}, opts.Parallel),
+		ledger: ledger, opts: opts, log: log, codec: newCodec(), slots: make(chan struct{}, opts.Parallel),
 		reader: &layerReader{list: extractors(), limits: limits, mem: newMemory(limits.SpoolMemory), dir: opts.TempDir},
 	}
 }

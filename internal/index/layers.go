@@ -142,7 +142,7 @@ func (x *Indexer) readLayer(ctx context.Context, src oci.Source, w wanted) (*rec
 	if diffID != w.diffID {
 		return nil, inventory.Errorf(inventory.ErrInvalid, "layer %d (%s) has diff ID %s; the config claims %s", w.index, w.blob.Digest, diffID, w.diffID)
 	}
-	err = x.ledger.SaveLayer(ctx, inventory.LayerRecord{DiffID: diffID, Digest: w.blob.Digest, Size: w.blob.Size, Indexer: Version, Body: encode(rec)})
+	err = x.ledger.SaveLayer(ctx, inventory.LayerRecord{DiffID: diffID, Digest: w.blob.Digest, Size: w.blob.Size, Indexer: Version, Body: x.codec.encode(rec)})
 	return rec, err
 }
 
@@ -177,7 +177,7 @@ func (x *Indexer) records(ctx context.Context, layers []inventory.ImageLayer, fr
 			return nil, err
 		}
 		for id, body := range bodies {
-			rec, err := decode(body)
+			rec, err := x.codec.decode(body)
 			if err != nil {
 				return nil, inventory.Errorf(inventory.ErrInvalid, "record of layer %s: %w", id, err)
 			}

@@ -28,13 +28,14 @@ func (s *state) apply(r *record) {
 	for _, l := range r.Links {
 		s.links[s.links.parent(l.Path)] = l.Target
 	}
-	for _, f := range r.Files {
-		f.Path = s.links.parent(f.Path)
-		s.files[f.Path] = f
-	}
-	for _, f := range linked {
-		f.Path = s.links.parent(f.Path)
-		s.files[f.Path] = f
+	inWay := cover{state: s, rec: r, above: map[string]bool{}}
+	for _, f := range append(r.Files[:len(r.Files):len(r.Files)], linked...) {
+		at := s.links.parent(f.Path)
+		if at != f.Path && inWay.replaced(parentDir(at)) {
+			continue // written through a link, and then its directory was replaced
+		}
+		f.Path = at
+		s.files[at] = f
 	}
 }
 
