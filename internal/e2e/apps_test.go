@@ -35,11 +35,14 @@ func npms(ctx context.Context, t *testing.T, root string) []string {
 	app := filepath.Join(root, "app")
 	var list []string
 	for _, line := range lines(run(ctx, t, app, "npm", "ls", "--all", "--parseable", "--long", "--loglevel=error")) {
-		// PATH:NAME@VERSION[:FLAGS]
+		// PATH:NAME@VERSION, or PATH:ALIAS@npm:NAME@VERSION for a package that was
+		// installed under another name.
 		_, id, _ := strings.Cut(line, ":")
-		id, _, _ = strings.Cut(id, ":")
+		if _, real, ok := strings.Cut(id, "@npm:"); ok {
+			id = real
+		}
 		at := strings.LastIndex(id, "@")
-		if at <= 0 {
+		if at <= 0 || strings.Contains(id, ":") {
 			t.Fatalf("npm ls says %q", line)
 		}
 		list = append(list, id[:at]+" "+id[at+1:])
@@ -113,6 +116,8 @@ func modules(t *testing.T, out string) []string {
 		switch {
 		case i == 0: // FILE: go1.26.8
 			list = append(list, "stdlib "+strings.TrimPrefix(fields[1], "go"))
+		case fields[0] == "mod" && fields[2] == "(devel)":
+			// The program's own module, built from a directory: no version, so no package version.
 		case fields[0] == "mod" || fields[0] == "dep":
 			list = append(list, fields[1]+" "+strings.TrimPrefix(fields[2], "v"))
 		case fields[0] == "=>":
