@@ -30,7 +30,7 @@ func TestRealInput(t *testing.T) {
 	needTools(t, "mmdebstrap", "npm", "go", "dpkg", "dpkg-query", "tar", "cp", "chroot")
 	ctx := t.Context()
 	p := program{built(t), t.TempDir()}
-	r := makeRoots(ctx, t)
+	r := makeRoots(t)
 	images := realImages(t, r)
 	server, target := simulator(t, demo.Key{Name: realKey, PackageType: "docker"})
 	for _, i := range images {

@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"context"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 )
@@ -17,26 +15,34 @@ type roots struct {
 }
 
 // makeRoots makes them side by side: each waits mostly for its downloads.
-func makeRoots(ctx context.Context, t *testing.T) roots {
+func makeRoots(t *testing.T) roots {
 	t.Helper()
 	dir := t.TempDir()
 	r := roots{less: filepath.Join(dir, "less"), app: filepath.Join(dir, "app-root")}
 	r.bin = filepath.Join(r.app, "usr/local/bin")
 	plain, all := machineSources(t)
 	started := time.Now()
-	var group sync.WaitGroup
-	group.Go(func() {
-		r.baseTar, r.base = bootstrap(ctx, t, dir, "base", plain)
+	ok := t.Run("roots", func(t *testing.T) {
+		t.Run("debian", func(t *testing.T) {
+			t.Parallel()
+			r.baseTar, r.base = bootstrap(t.Context(), t, dir, "base", plain)
+		})
+		t.Run("upgraded", func(t *testing.T) {
+			t.Parallel()
+			_, r.full = bootstrap(t.Context(), t, dir, "full", all, "python3", "python3-requests", "ruby")
+			run(t.Context(), t, dir, "cp", "-a", r.full, r.less)
+			run(t.Context(), t, dir, "dpkg", "--root="+r.less, "--purge", "--force-depends", "python3-requests", "ruby-net-telnet")
+		})
+		t.Run("npm", func(t *testing.T) {
+			t.Parallel()
+			npmApp(t.Context(), t, r.app)
+		})
+		t.Run("go", func(t *testing.T) {
+			t.Parallel()
+			goPrograms(t.Context(), t, dir, r.bin)
+		})
 	})
-	group.Go(func() {
-		_, r.full = bootstrap(ctx, t, dir, "full", all, "python3", "python3-requests", "ruby")
-		run(ctx, t, dir, "cp", "-a", r.full, r.less)
-		run(ctx, t, dir, "dpkg", "--root="+r.less, "--purge", "--force-depends", "python3-requests", "ruby-net-telnet")
-	})
-	group.Go(func() { npmApp(ctx, t, r.app) })
-	goPrograms(ctx, t, dir, r.bin)
-	group.Wait()
-	if t.Failed() {
+	if !ok {
 		t.FailNow()
 	}
 	t.Logf("file systems made in %s", time.Since(started).Round(time.Second))
