@@ -16,7 +16,9 @@ func (c *call) writeResults(q *query, f found) {
 	out := bufio.NewWriterSize(c.w, 32<<10)
 	defer func() { _ = out.Flush() }() // the client may be gone
 	fields := c.outputFields(q)
-	_, _ = out.WriteString("\n{\n\"results\" : [ ")
+	_, _ = c.w.Write([]byte{'\n'})
+	_ = http.NewResponseController(c.w).Flush() // so that the answer is a stream however short it is
+	_, _ = out.WriteString("{\n\"results\" : [ ")
 	buf := make([]byte, 0, 1024)
 	for i := range f.rows {
 		if c.sw.AQLTruncate > 0 && i >= c.sw.AQLTruncate {

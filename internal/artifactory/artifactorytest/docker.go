@@ -154,7 +154,7 @@ func (c *call) docker() {
 	if !c.dockerSignIn() {
 		return
 	}
-	if c.target.verb == "check" {
+	if c.target.verb == "check" && c.key == "" {
 		c.dockerCheck()
 		return
 	}
@@ -164,6 +164,8 @@ func (c *call) docker() {
 		return
 	}
 	switch c.target.verb {
+	case "check":
+		c.dockerCheck()
 	case "catalog":
 		c.catalog(repo)
 	case "tags":
