@@ -154,17 +154,27 @@ func (run *importer) file(ctx context.Context, src *source, many bool) error {
 	if src.zip {
 		return run.zip(ctx, src)
 	}
-	f, err := os.Open(src.path)
-	if err != nil {
-		return fmt.Errorf("import %s: %w", src.path, err)
-	}
-	defer f.Close()
-	err = run.plain(ctx, bufio.NewReaderSize(f, 64<<10), src.path)
+	// A list that is cut off in the middle must not be half taken: it is read once for
+	// nothing, then in earnest.
+	dry := &importer{sink: &counter{}}
+	err := dry.open(ctx, src.path)
 	if many && errors.Is(err, inventory.ErrInvalid) {
 		run.result.problem(src.path, "%v", err)
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return run.open(ctx, src.path)
+}
+
+func (run *importer) open(ctx context.Context, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("import %s: %w", path, err)
+	}
+	defer f.Close()
+	return run.plain(ctx, bufio.NewReaderSize(f, 64<<10), path)
 }
 
 // plain reads what is not a zip: JSON or CSV, gzipped or not.
@@ -202,18 +212,16 @@ func (run *importer) documents(ctx context.Context, in *bufio.Reader, name strin
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("import %s: %w", name, err)
 		}
-		if depth == 0 {
-			if first, err := peekValue(dec, in, n); err == nil && first == '[' {
-				_, _ = dec.Token()
-				depth++
-			}
+		if n == 1 && firstByte(in) == '[' {
+			_, _ = dec.Token()
+			depth++
 		}
 		if depth > 0 && !dec.More() {
 			return run.closeArray(dec, name)
 		}
 		var raw json.RawMessage
 		err := dec.Decode(&raw)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) && depth == 0 {
 			return nil
 		}
 		if err != nil {
@@ -225,17 +233,13 @@ func (run *importer) documents(ctx context.Context, in *bufio.Reader, name strin
 	}
 }
 
-// peekValue tells the first byte of the file's first value.
-func peekValue(_ *json.Decoder, in *bufio.Reader, n int) (byte, error) {
-	if n > 1 {
-		return 0, io.EOF
+// firstByte is the first byte of a file's first value, 0 when there is none.
+func firstByte(in *bufio.Reader) byte {
+	head, _ := in.Peek(512)
+	if head = bytes.TrimLeft(head, " \t\r\n"); len(head) == 0 {
+		return 0
 	}
-	head, err := in.Peek(512)
-	head = bytes.TrimLeft(head, " \t\r\n")
-	if len(head) == 0 {
-		return 0, err
-	}
-	return head[0], nil
+	return head[0]
 }
 
 func (run *importer) closeArray(dec *json.Decoder, name string) error {
@@ -309,7 +313,8 @@ func (run *importer) kev(ctx context.Context, raw json.RawMessage, name string) 
 	entries, bad, err := parseKEV(raw)
 	run.result.problems(name, bad)
 	if err != nil {
-		return fmt.Errorf("import %s: %w", name, err)
+		run.result.problem(name, "%v", err)
+		return nil
 	}
 	if err := run.sink.KEV(ctx, entries); err != nil {
 		return fmt.Errorf("take %d known exploited vulnerabilities: %w", len(entries), err)

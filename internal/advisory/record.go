@@ -41,6 +41,7 @@ func ParseRecord(raw []byte) (inventory.Advisory, error) {
 type document struct {
 	inventory.Advisory
 	modified, published, withdrawn string
+	source                         string   // who rated it, where the record says so
 	kev                            []byte   // "vulnerabilities": CISA's catalogue
 	vulns                          [][]byte // "vulns": an answer of OSV's API
 	scan                           scanner
@@ -96,9 +97,10 @@ func (d *document) minor(key string) (err error) {
 		list, err = s.ratings()
 		d.Severity = append(list, d.Severity...)
 	case "database_specific":
-		var list []inventory.Severity
-		list, _, err = s.own()
-		d.Severity = append(d.Severity, list...)
+		var words ownWords
+		words, err = s.own()
+		d.Severity = append(d.Severity, words.ratings...)
+		d.source = words.source
 	case "references":
 		d.Links, err = s.links()
 	case "vulnerabilities":
@@ -142,6 +144,11 @@ func (d *document) advisory(raw []byte) (inventory.Advisory, error) {
 	for _, list := range []*[]string{&d.Aliases, &d.Upstream, &d.Related, &d.Links} {
 		if *list == nil {
 			*list = []string{}
+		}
+	}
+	for i := range d.Severity {
+		if d.source != "" && d.Severity[i].Source == "" {
+			d.Severity[i].Source = clip(d.source, 64)
 		}
 	}
 	if d.Severity == nil {
@@ -195,11 +202,10 @@ func (s *scanner) part() (inventory.Affected, error) {
 			list, err = s.ratings()
 			part.Severity = append(list, part.Severity...)
 		case "ecosystem_specific", "database_specific":
-			var list []inventory.Severity
-			var urgency string
-			list, urgency, err = s.own()
-			part.Severity = append(part.Severity, list...)
-			part.Urgency += urgency
+			var words ownWords
+			words, err = s.own()
+			part.Severity = append(part.Severity, words.ratings...)
+			part.Urgency += words.urgency
 		default:
 			err = s.skip()
 		}
@@ -385,13 +391,17 @@ func (s *scanner) ratings() ([]inventory.Severity, error) {
 	return out, err
 }
 
-// own reads what a source says in the parts that are free to it: an urgency, and a
-// severity as a word ("MODERATE"), as a vector or as a bare score.
-func (s *scanner) own() (list []inventory.Severity, urgency string, err error) {
+// ownWords is what a source says in the parts that are free to it.
+type ownWords struct {
+	ratings []inventory.Severity // a word ("MODERATE"), a vector or a bare score
+	source  string
+	urgency string
+}
+
+func (s *scanner) own() (words ownWords, err error) {
 	if s.peek() != '{' {
-		return nil, "", s.skip()
+		return words, s.skip()
 	}
-	var source string
 	err = s.object(func(key string) error {
 		switch key {
 		case "urgency", "severity_source", "severity", "ubuntu_priority",
@@ -405,20 +415,17 @@ func (s *scanner) own() (list []inventory.Severity, urgency string, err error) {
 		}
 		switch key {
 		case "urgency":
-			urgency = clip(value, 64)
+			words.urgency = clip(value, 64)
 		case "severity_source":
-			source = value
+			words.source = value
 		default:
-			if one := rating(key, value); one.Score != "" && len(list) < maxRatings {
-				list = append(list, one)
+			if one := rating(key, value); one.Score != "" && len(words.ratings) < maxRatings {
+				words.ratings = append(words.ratings, one)
 			}
 		}
 		return nil
 	})
-	for i := range list {
-		list[i].Source = source
-	}
-	return list, urgency, err
+	return words, err
 }
 
 // rating is what one such key says; without a score when it says nothing.
