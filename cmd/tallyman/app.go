@@ -21,6 +21,10 @@ type app struct {
 
 	cfg config.Config
 	log *slog.Logger
+
+	// What serve and demo may set besides; empty and 0 = as the settings say.
+	listen  string
+	workers int
 }
 
 // configure reads the settings before any command runs: flag beats environment beats file.
@@ -47,6 +51,12 @@ func (a *app) configure(cmd *cobra.Command) error {
 		if a.cfg.NoColor, err = f.GetBool("no-color"); err != nil {
 			return err
 		}
+	}
+	if a.listen != "" {
+		a.cfg.Listen = a.listen
+	}
+	if a.workers != 0 {
+		a.cfg.Workers = a.workers
 	}
 	if err := a.cfg.Validate(); err != nil {
 		return err

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+)
+
+func newAdvisories(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "advisories",
+		Short: "What is known of flaws: import and status",
+		Example: `  tallyman advisories import Debian/all.zip known_exploited_vulnerabilities.json epss.csv.gz
+  tallyman advisories status`,
+	}
+	cmd.AddCommand(newAdvisoriesImport(a), newAdvisoriesStatus(a))
+	return cmd
+}
+
+func newAdvisoriesImport(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "import PATH…",
+		Short: "Import OSV zips, directories or JSON, CISA's KEV JSON, EPSS CSV(.gz): recognised by content",
+		Example: `  tallyman advisories import osv/Debian/all.zip
+  tallyman advisories import osv/ kev.json epss.csv.gz`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			if a.cfg.Server != "" {
+				return a.uploadAdvisories(ctx, args)
+			}
+			p, err := a.openPlatform(ctx)
+			if err != nil {
+				return err
+			}
+			defer p.close()
+			for _, path := range args {
+				if err := p.importFile(ctx, path); err != nil {
+					return err
+				}
+				fmt.Fprintf(a.stderr, "imported %s\n", path)
+			}
+			return nil
+		},
+	}
+}
+
+// uploadAdvisories sends files to the server; it imports them as the command would here.
+func (a *app) uploadAdvisories(ctx context.Context, paths []string) error {
+	api, done, err := a.backend(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			return inventory.Errorf(inventory.ErrInvalid, "advisories: %w", err)
+		}
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			f.Close()
+			return inventory.Errorf(inventory.ErrInvalid, "%s is a directory: a server takes single files", path).
+				WithRemedy("send its zips or JSON files one by one")
+		}
+		_, err = api.ImportAdvisories(ctx, f)
+		f.Close()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(a.stderr, "imported %s\n", path)
+	}
+	return nil
+}
+
+func newAdvisoriesStatus(a *app) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "How many advisories are known, and how old that knowledge is",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := oneFormat(cmd, format, "table", "json"); err != nil {
+				return err
+			}
+			api, done, err := a.backend(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			st, err := api.Advisories(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return json.NewEncoder(a.stdout).Encode(st)
+			}
+			age := "never imported"
+			if st.AgeS != nil {
+				age = (time.Duration(*st.AgeS) * time.Second).String() + " old"
+			}
+			fmt.Fprintf(a.stdout, "%d advisories, newest %s, knowledge %s\n", st.Records, timeOr(st.Newest, "none"), age)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	return cmd
+}

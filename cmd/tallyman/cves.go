@@ -1,0 +1,104 @@
+package main
+
+import (
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+	"github.com/tallyman-dev/tallyman/internal/report"
+)
+
+// cvesFlags are the filters and forms of a findings report, named as Docker Scout's are.
+type cvesFlags struct {
+	format, output, platform string
+	pkg                      string
+	filter                   report.Filter
+	severities, types, ids   []string
+	layer                    int
+	exitCode                 bool
+	show                     report.Options
+}
+
+func newCVEs(a *app) *cobra.Command {
+	var o cvesFlags
+	cmd := &cobra.Command{
+		Use:   "cves REF",
+		Short: "What is wrong with an image, and whether there is a fix",
+		Long: `Prints the findings of an image from the ledger; no registry is called and the image is
+not opened again. Packages that could not be assessed are named, never counted clean.`,
+		Example: `  tallyman cves acme.jfrog.io/docker-local/team/app:1.0
+  tallyman cves team/app:1.0 --only-severity critical,high --only-fixed --exit-code
+  tallyman cves team/app:1.0 --format json --output report.json`,
+		Args: exactly("REF"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.cves(cmd, args[0], &o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.format, "format", "table", strings.Join(report.Formats(), ", "))
+	f.StringVarP(&o.output, "output", "o", "", "write to this file instead of stdout")
+	f.StringVar(&o.platform, "platform", "", "of an index: linux/arm64, …")
+	f.StringArrayVar(&o.severities, "only-severity", nil, "critical, high, medium, low, unspecified")
+	f.BoolVar(&o.filter.Fixed, "only-fixed", false, "only findings with a fixed version")
+	f.BoolVar(&o.filter.Unfixed, "only-unfixed", false, "only findings without one")
+	f.StringVar(&o.pkg, "only-package", "", "only packages whose name matches this regular expression")
+	f.StringArrayVar(&o.types, "only-package-type", nil, "only packages of these purl types: deb, npm, …")
+	f.StringArrayVar(&o.ids, "only-cve-id", nil, "only these flaws, by CVE id or alias")
+	f.BoolVar(&o.filter.KEV, "only-cisa-kev", false, "only flaws known to be exploited")
+	f.BoolVar(&o.filter.OnlyBase, "only-base", false, "only what the base image brought")
+	f.BoolVar(&o.filter.IgnoreBase, "ignore-base", false, "without what the base image brought")
+	f.IntVar(&o.layer, "layer", -1, "only what this layer introduced, by its index")
+	f.BoolVar(&o.show.EPSS, "epss", false, "show exploit prediction scores")
+	f.BoolVar(&o.show.Locations, "locations", false, "show files and layers")
+	f.BoolVar(&o.show.Details, "details", false, "show summaries and why each finding matches")
+	f.BoolVarP(&o.exitCode, "exit-code", "e", false, "exit with 2 if any finding is left")
+	return cmd
+}
+
+func (a *app) cves(cmd *cobra.Command, ref string, o *cvesFlags) error {
+	if err := oneFormat(cmd, o.format, report.Formats()...); err != nil {
+		return err
+	}
+	filter, err := o.read()
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	api, done, err := a.backend(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	full, err := api.CVEs(ctx, ref, o.platform)
+	if err != nil {
+		return err
+	}
+	left := filter.Apply(full)
+	o.show.Color = o.output == "" && a.colour(a.stdout)
+	o.show.Version = buildVersion().Version
+	if err := a.output(o.output, func(w io.Writer) error { return report.Write(w, o.format, left, o.show) }); err != nil {
+		return err
+	}
+	if o.exitCode && left.Summary.Total() > 0 {
+		return &codeError{code: exitFindings}
+	}
+	return nil
+}
+
+// read puts the filter together and refuses what cannot be meant.
+func (o *cvesFlags) read() (*report.Filter, error) {
+	f := o.filter
+	f.Severities, f.Types, f.IDs = split(o.severities, ","), split(o.types, ","), split(o.ids, ",")
+	if o.pkg != "" {
+		re, err := regexp.Compile(o.pkg)
+		if err != nil {
+			return nil, inventory.Errorf(inventory.ErrInvalid, "--only-package %q is no regular expression: %w", o.pkg, err)
+		}
+		f.Package = re
+	}
+	if o.layer >= 0 {
+		f.Layer = &o.layer
+	}
+	return &f, f.Validate()
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+	"github.com/tallyman-dev/tallyman/internal/report"
+)
+
+func newImages(a *app) *cobra.Command {
+	var f inventory.TagFilter
+	var format string
+	cmd := &cobra.Command{
+		Use:   "images",
+		Short: "The inventory: one row a tag",
+		Example: `  tallyman images
+  tallyman images --repository docker-local --state failed
+  tallyman images --format jsonl`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := oneFormat(cmd, format, "table", "json", "jsonl"); err != nil {
+				return err
+			}
+			if err := oneState(f.State); err != nil {
+				return err
+			}
+			api, done, err := a.backend(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			return a.printImages(api.Images(cmd.Context(), f), format)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.Integration, "integration", "", "only of this integration")
+	fl.StringVar(&f.Key, "repository", "", "only of this repository key")
+	fl.StringVar(&f.Name, "name", "", "only where the repository or tag contains this")
+	fl.StringVar(&f.State, "state", "", "waiting, analysed, failed or unsupported")
+	fl.BoolVar(&f.Gone, "gone", false, "gone tags too")
+	fl.StringVar(&format, "format", "table", "table, json or jsonl")
+	return cmd
+}
+
+func oneState(state string) error {
+	switch state {
+	case "", inventory.StateWaiting, inventory.StateAnalysed, inventory.StateFailed, inventory.StateUnsupported:
+		return nil
+	}
+	return inventory.Errorf(inventory.ErrInvalid, "unknown state %q", state).
+		WithRemedy("use waiting, analysed, failed or unsupported")
+}
+
+func (a *app) printImages(rows iter.Seq2[inventory.TagRow, error], format string) error {
+	if format != "table" {
+		return writeJSON(a.stdout, rows, format == "jsonl")
+	}
+	all := []inventory.TagRow{}
+	for row, err := range rows {
+		if err != nil {
+			return err
+		}
+		all = append(all, row)
+	}
+	if len(all) == 0 {
+		fmt.Fprintln(a.stderr, "no tags: `tallyman integration list` shows what is connected, `tallyman status` what was seen")
+		return nil
+	}
+	return report.ImagesTable(a.stdout, all, a.colour(a.stdout))
+}
+
+// writeJSON streams rows as one array, or as a line each.
+func writeJSON[T any](w io.Writer, rows iter.Seq2[T, error], lines bool) error {
+	open, between, end := "[", ",\n", "]\n"
+	if lines {
+		open, between, end = "", "\n", "\n"
+	}
+	n := 0
+	for row, err := range rows {
+		if err != nil {
+			return err
+		}
+		b, err := json.Marshal(row)
+		if err != nil {
+			return err
+		}
+		sep := between
+		if n == 0 {
+			sep = open
+		}
+		if _, err := fmt.Fprintf(w, "%s%s", sep, b); err != nil {
+			return err
+		}
+		n++
+	}
+	if n == 0 {
+		if lines {
+			return nil
+		}
+		end = "[]\n"
+	}
+	_, err := io.WriteString(w, end)
+	return err
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/client"
+	"github.com/tallyman-dev/tallyman/internal/api"
+	"github.com/tallyman-dev/tallyman/internal/config"
+	"github.com/tallyman-dev/tallyman/internal/dashboard"
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+	"github.com/tallyman-dev/tallyman/internal/match"
+	"github.com/tallyman-dev/tallyman/internal/seal"
+	"github.com/tallyman-dev/tallyman/internal/store"
+)
+
+// platform is the packages tied together over one ledger:
+//
+//	Artifactory ─▶ discover ─▶ queue ─▶ index (oci) ─▶ match (advisory) ; api, dashboard read what is stored.
+type platform struct {
+	cfg        config.Config
+	log        *slog.Logger
+	store      *store.Store
+	matcher    *match.Matcher
+	registries *registries
+	dashboard  *dashboard.Dashboard
+	api        *api.API
+}
+
+// openPlatform opens the ledger that the settings name and ties everything to it.
+func (a *app) openPlatform(ctx context.Context) (*platform, error) {
+	key, err := a.sealKey()
+	if err != nil {
+		return nil, err
+	}
+	st, err := store.Open(ctx, store.Options{
+		Dir: a.cfg.Data, URL: a.cfg.Database, Key: key, Logger: a.log, KeysOf: match.KeysOf,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p := &platform{cfg: a.cfg, log: a.log, store: st, matcher: match.New(st), registries: newRegistries(st, a.log)}
+	hub := &api.Hub{Store: st, Connector: connector{a.log}, Nudge: p.nudge, Log: a.log}
+	reader := &api.Reader{Store: st}
+	formats := sbomFormats()
+	names := make([]string, 0, len(formats))
+	for name := range formats {
+		names = append(names, name)
+	}
+	v := buildVersion()
+	if p.dashboard, err = dashboard.New(dashboard.Options{
+		Store: st, Reader: reader, Hub: hub, Log: a.log, Version: v.Version, SBOMFormats: names,
+	}); err != nil {
+		p.close()
+		return nil, err
+	}
+	p.api = api.New(api.Options{
+		Store: st, Hub: hub, Reader: reader, Log: a.log, SignedIn: p.dashboard.SignedIn, Ready: st.Ping, Hook: readHook,
+		Import: p.importFile, TempDir: a.cfg.Data, SBOM: formats,
+		Version: inventory.Version{Version: v.Version, Commit: v.Revision, Go: v.Go},
+	})
+	return p, nil
+}
+
+// sealKey is the key from the environment, else the file in the data directory.
+func (a *app) sealKey() (seal.Key, error) {
+	text, err := config.Secret(a.env, "TALLYMAN_KEY")
+	if err != nil {
+		return seal.Key{}, err
+	}
+	if text != "" {
+		return seal.ParseKey(text)
+	}
+	if err := os.MkdirAll(a.cfg.Data, 0o700); err != nil {
+		return seal.Key{}, inventory.Errorf(inventory.ErrForbidden, "data directory %s: %w", a.cfg.Data, err).
+			WithRemedy("give a directory that this user (uid %d) may write to with --data", os.Getuid())
+	}
+	return seal.LoadOrCreate(a.cfg.Data)
+}
+
+// local is the API in this process, as the administrator of this machine.
+func (p *platform) local() *client.Client { return client.Local(api.AsLocal(p.api)) }
+
+// handler is everything that serve listens for.
+func (p *platform) handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, path := range []string{"/api/", "/hooks/", "/healthz", "/readyz"} {
+		mux.Handle(path, p.api)
+	}
+	mux.Handle("/", p.dashboard)
+	return mux
+}
+
+// nudge makes the next look at an integration happen now.
+func (p *platform) nudge(ctx context.Context, integration int64) error {
+	return p.store.Enqueue(ctx, store.LookJob(integration, time.Now()))
+}
+
+func (p *platform) close() {
+	if p.dashboard != nil {
+		p.dashboard.Close()
+	}
+	if err := p.store.Close(); err != nil {
+		p.log.Warn("close", slog.Any("error", err))
+	}
+}
+
+// scratch is where large temporary files go: beside the store, which has room.
+func (p *platform) scratch() string { return filepath.Join(p.cfg.Data, "tmp") }

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"github.com/tallyman-dev/tallyman/internal/artifactory"
+	"github.com/tallyman-dev/tallyman/internal/discover"
+	"github.com/tallyman-dev/tallyman/internal/index"
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+	"github.com/tallyman-dev/tallyman/internal/store"
+)
+
+// registries keeps one client for each integration, so that a credential is probed
+// once and its limits hold for all jobs; changed settings make a new one.
+type registries struct {
+	store *store.Store
+	log   *slog.Logger
+
+	mu   sync.Mutex
+	byID map[int64]registry // guarded by mu
+}
+
+type registry struct {
+	settings [sha256.Size]byte // of what the client was made from
+	client   *artifactory.Client
+	discover *discover.Discoverer
+}
+
+func newRegistries(st *store.Store, log *slog.Logger) *registries {
+	return &registries{store: st, log: log, byID: map[int64]registry{}}
+}
+
+// client is the client of an integration as it is now.
+func (r *registries) client(ctx context.Context, in inventory.Integration) (*artifactory.Client, error) {
+	reg, err := r.registry(ctx, in)
+	return reg.client, err
+}
+
+// discoverer looks at an integration as it is now.
+func (r *registries) discoverer(ctx context.Context, in inventory.Integration) (*discover.Discoverer, error) {
+	reg, err := r.registry(ctx, in)
+	return reg.discover, err
+}
+
+func (r *registries) registry(ctx context.Context, in inventory.Integration) (registry, error) {
+	secrets, err := r.store.Secrets(ctx, in.ID)
+	if err != nil {
+		return registry{}, fmt.Errorf("secrets of integration %s: %w", in.Name, err)
+	}
+	b, err := json.Marshal([]any{
+		in.Kind, in.URL, in.Registry, in.Username, in.CAFile, in.Proxy, in.AuthHosts, in.SubdomainMode,
+		in.Repositories, in.Include, in.Exclude, in.Tags, secrets.Password,
+	})
+	if err != nil {
+		return registry{}, err
+	}
+	settings := sha256.Sum256(b)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if have, ok := r.byID[in.ID]; ok && have.settings == settings {
+		return have, nil
+	}
+	opts := artifactory.OptionsFor(in, secrets)
+	opts.Logger = r.log
+	c, err := artifactory.New(opts)
+	if err != nil {
+		return registry{}, err
+	}
+	d, err := discover.New(in, c, r.store, discover.Options{Indexer: index.Version, Logger: r.log})
+	if err != nil {
+		return registry{}, err
+	}
+	reg := registry{settings, c, d}
+	r.byID[in.ID] = reg
+	return reg, nil
+}
+
+// account moves what was asked of an integration's registry into the ledger.
+func (r *registries) account(ctx context.Context, id int64, c *artifactory.Client, layerBytes, layersRead int64) error {
+	return r.store.AddRequests(ctx, id, c.Take().Requests, layerBytes, layersRead)
+}
+
+// connector tries connections for the hub.
+type connector struct{ log *slog.Logger }
+
+// Test implements api.Connector.
+func (c connector) Test(ctx context.Context, in inventory.Integration, s inventory.Secrets) (inventory.TestResult, error) {
+	opts := artifactory.OptionsFor(in, s)
+	opts.Logger = c.log
+	cl, err := artifactory.New(opts)
+	if err != nil {
+		return inventory.TestResult{}, err
+	}
+	return cl.Test(ctx, in.Repositories), nil
+}
+
+// readHook checks a webhook's secret and reads its hints.
+func readHook(header http.Header, body []byte, secret string) ([]inventory.Hint, error) {
+	if !artifactory.VerifyHook(secret, header.Get(artifactory.HookHeader), body) {
+		return nil, inventory.Errorf(inventory.ErrUnauthorized, "the webhook's secret is wrong")
+	}
+	return artifactory.ParseHook(body)
+}

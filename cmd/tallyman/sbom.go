@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tallyman-dev/tallyman/client"
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+	"github.com/tallyman-dev/tallyman/internal/api"
+	"encoding/json"
+)
+
+func newSBOM(a *app) *cobra.Command {
+	var format, output, platform string
+	cmd := &cobra.Command{
+		Use:   "sbom REF",
+		Short: "What is inside an image, and where it came from",
+		Long: `REF is a reference as ` + "`tallyman images`" + ` prints it, or KEY/image:tag, or image:tag where only
+one repository has it. No registry is called: the answer comes from the ledger.`,
+		Example: `  tallyman sbom acme.jfrog.io/docker-local/team/app:1.0
+  tallyman sbom team/app:1.0 --format cyclonedx --output app.cdx.json`,
+		Args: exactly("REF"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneFormat(cmd, format, "json"); err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			api, done, err := a.backend(ctx)
+			if err != nil {
+				return err
+			}
+			defer done()
+			return a.output(output, func(w io.Writer) error { return writeSBOM(ctx, w, api, args[0], platform, format) })
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&format, "format", "json", "list, json, cyclonedx or spdx")
+	f.StringVarP(&output, "output", "o", "", "write to this file instead of stdout")
+	f.StringVar(&platform, "platform", "", "of an index: linux/arm64, …")
+	return cmd
+}
+
+func writeSBOM(ctx context.Context, w io.Writer, api *client.Client, ref, platform, format string) error {
+	doc, err := api.SBOM(ctx, ref, platform)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(w).Encode(doc)
+}
+
+// output writes to a file, which appears only when all of it is there, or to stdout.
+func (a *app) output(path string, write func(io.Writer) error) error {
+	if path == "" {
+		return write(a.stdout)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".tallyman-*")
+	if err != nil {
+		return inventory.Errorf(inventory.ErrInvalid, "write %s: %w", path, err)
+	}
+	defer os.Remove(f.Name())
+	if err := write(f); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		f.Close()
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// sbomFormats are the formats that the API offers besides JSON.
+func sbomFormats() map[string]api.SBOMWriter {
+	return nil
+}

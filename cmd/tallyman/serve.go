@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+)
+
+// Roles of a serving process.
+const (
+	roleAll    = "all"
+	roleWeb    = "web"
+	roleWorker = "worker"
+)
+
+func newServe(a *app) *cobra.Command {
+	var role, tlsCert, tlsKey string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Watch, index, match, and serve the pages and the API",
+		Long: `Runs everything in one process over the store in the data directory, or over PostgreSQL
+(--database), where any number of processes may share the work (--role worker).
+At start it prints a link that signs you in once; ` + "`tallyman token link`" + ` prints another.`,
+		Example: `  tallyman serve
+  tallyman serve --listen 0.0.0.0:8080 --tls-cert cert.pem --tls-key key.pem
+  tallyman serve --database postgres://tallyman@db/tallyman --role worker`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if a.cfg.Server != "" {
+				return inventory.Errorf(inventory.ErrInvalid, "serve works on its own store, not on --server")
+			}
+			if role != roleAll && role != roleWeb && role != roleWorker {
+				return inventory.Errorf(inventory.ErrInvalid, "unknown role %q", role).WithRemedy("use all, web or worker")
+			}
+			if (tlsCert == "") != (tlsKey == "") {
+				return inventory.Errorf(inventory.ErrInvalid, "--tls-cert and --tls-key go together")
+			}
+			return a.serve(cmd.Context(), server{role: role, tlsCert: tlsCert, tlsKey: tlsKey})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&a.listen, "listen", "", "address of the pages and the API (default 127.0.0.1:8080)")
+	f.StringVar(&role, "role", roleAll, "all, web (pages and API only) or worker (jobs only)")
+	f.IntVar(&a.workers, "workers", 0, "images indexed at a time (default 3)")
+	f.StringVar(&tlsCert, "tls-cert", "", "PEM certificate chain: serve HTTPS")
+	f.StringVar(&tlsKey, "tls-key", "", "PEM key of --tls-cert")
+	return cmd
+}
+
+// server is how one process serves.
+type server struct {
+	role            string
+	tlsCert, tlsKey string
+}
+
+// serve runs until ctx ends, then lets go gracefully.
+func (a *app) serve(ctx context.Context, s server) error {
+	// The lock comes first: a second process must not even open the ledger to work it.
+	if s.role != roleWeb && a.cfg.Database == "" {
+		release, err := a.lockData()
+		if err != nil {
+			return err
+		}
+		defer release() //nolint:errcheck // the kernel lets go of it anyway
+	}
+	p, err := a.openPlatform(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	g, ctx := errgroup.WithContext(ctx)
+	if s.role != roleWorker {
+		l, err := listen(ctx, a.cfg.Listen)
+		if err != nil {
+			return err
+		}
+		if err := a.welcome(ctx, p, l, s.tlsCert != ""); err != nil {
+			return err
+		}
+		g.Go(func() error { return p.listen(ctx, l, s) })
+	}
+	if s.role != roleWeb {
+		g.Go(func() error { return p.work(ctx) })
+	}
+	return g.Wait()
+}
+
+// welcome prints where the pages are and a link that signs in once.
+func (a *app) welcome(ctx context.Context, p *platform, l net.Listener, secure bool) error {
+	link, err := p.local().CreateSigninLink(ctx)
+	if err != nil {
+		return err
+	}
+	scheme := "http"
+	if secure {
+		scheme = "https"
+	}
+	base := scheme + "://" + reachable(l.Addr())
+	fmt.Fprintf(a.stderr, "tallyman serves %s\nsign in once with %s%s\n(good until %s; `tallyman token link` prints another)\n",
+		base, base, link.Path, link.Expires.UTC().Format(time.RFC3339))
+	return nil
+}
+
+// reachable is the address to type into a browser on this machine.
+func reachable(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, inventory.Errorf(inventory.ErrInvalid, "cannot listen on %s: %w", addr, err).
+			WithRemedy("give a free address with --listen (127.0.0.1:0 picks one)")
+	}
+	return l, nil
+}
+
+// listen serves HTTP until ctx ends; open answers get ten seconds to finish.
+func (p *platform) listen(ctx context.Context, l net.Listener, s server) error {
+	srv := &http.Server{
+		Handler: p.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	done := make(chan error, 1)
+	go func() {
+		if s.tlsCert != "" {
+			done <- srv.ServeTLS(l, s.tlsCert, s.tlsKey)
+			return
+		}
+		done <- srv.Serve(l)
+	}()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	p.dashboard.Close()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+)
+
+func newToken(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Tokens for machines, and links into the dashboard for people",
+		Example: `  tallyman token create ci --scope read --expires 720h
+  tallyman token link
+  tallyman token list`,
+	}
+	cmd.AddCommand(newTokenCreate(a), newTokenList(a), newTokenRevoke(a), newTokenLink(a))
+	return cmd
+}
+
+func newTokenCreate(a *app) *cobra.Command {
+	var scope string
+	var expires time.Duration
+	cmd := &cobra.Command{
+		Use:     "create NAME --scope SCOPE",
+		Short:   "Make a token; its secret is printed once, on stdout",
+		Example: "  tallyman token create ci --scope read > token",
+		Args:    exactly("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneScope(scope); err != nil {
+				return err
+			}
+			want := inventory.NewToken{Name: args[0], Scope: scope}
+			if expires > 0 {
+				t := time.Now().Add(expires).UTC()
+				want.Expires = &t
+			}
+			api, done, err := a.backend(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			made, err := api.CreateToken(cmd.Context(), want)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(a.stdout, made.Secret)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&scope, "scope", inventory.ScopeRead, "ingest, read or admin")
+	cmd.Flags().DurationVar(&expires, "expires", 0, "how long it is good for (0 = until revoked)")
+	return cmd
+}
+
+func oneScope(scope string) error {
+	switch scope {
+	case inventory.ScopeIngest, inventory.ScopeRead, inventory.ScopeAdmin:
+		return nil
+	}
+	return inventory.Errorf(inventory.ErrInvalid, "unknown scope %q", scope).WithRemedy("use ingest, read or admin")
+}
+
+func newTokenList(a *app) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List tokens, without their secrets",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := oneFormat(cmd, format, "table", "json"); err != nil {
+				return err
+			}
+			api, done, err := a.backend(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			list, err := api.Tokens(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return json.NewEncoder(a.stdout).Encode(list)
+			}
+			w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+			fmt.Fprintln(w, "NAME\tSCOPE\tCREATED\tEXPIRES\tLAST USED")
+			for _, t := range list {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", inventory.Printable(t.Name), t.Scope,
+					t.Created.UTC().Format(time.RFC3339), timeOr(t.Expires, "never"), timeOr(t.LastUsed, "never"))
+			}
+			return w.Flush()
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	return cmd
+}
+
+func newTokenRevoke(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke NAME",
+		Short: "End a token at once",
+		Args:  exactly("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			api, done, err := a.backend(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			return api.RevokeToken(cmd.Context(), args[0])
+		},
+	}
+}
+
+func newTokenLink(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "link",
+		Short: "Print a one-time link that signs you in to the dashboard",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			api, done, err := a.backend(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			link, err := api.CreateSigninLink(cmd.Context())
+			if err != nil {
+				return err
+			}
+			base := a.cfg.Server
+			if base == "" {
+				base = "http://" + a.cfg.Listen
+			}
+			fmt.Fprintf(a.stdout, "%s%s\n", base, link.Path)
+			return nil
+		},
+	}
+}
+
+// timeOr writes a time in UTC, or what stands for none.
+func timeOr(t *time.Time, none string) string {
+	if t == nil {
+		return none
+	}
+	return t.UTC().Format(time.RFC3339)
+}

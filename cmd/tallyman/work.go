@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/internal/index"
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+	"github.com/tallyman-dev/tallyman/internal/oci"
+	"github.com/tallyman-dev/tallyman/internal/queue"
+	"github.com/tallyman-dev/tallyman/internal/store"
+)
+
+const (
+	pollEvery      = time.Minute
+	reconcileEvery = time.Hour
+)
+
+// work does jobs until ctx ends. Every active integration is looked at when it starts,
+// so whatever was missed while nobody worked is found at once.
+func (p *platform) work(ctx context.Context) error {
+	all, err := p.store.Integrations(ctx)
+	if err != nil {
+		return err
+	}
+	for _, in := range all {
+		if active(in) {
+			if err := p.nudge(ctx, in.ID); err != nil {
+				return err
+			}
+		}
+	}
+	if err := os.MkdirAll(p.scratch(), 0o700); err != nil {
+		return inventory.Errorf(inventory.ErrForbidden, "%s: %w", p.scratch(), err)
+	}
+	ix := index.New(p.store, index.Options{TempDir: p.scratch(), Logger: p.log})
+	return p.store.Queue().Run(ctx, queue.Handlers{
+		store.JobLook:  {Do: p.look, Again: true, Timeout: 30 * time.Minute},
+		store.JobIndex: {Do: p.indexer(ix), Failed: p.indexFailed, Timeout: time.Hour},
+		store.JobMatch: {Do: p.match, Timeout: 10 * time.Minute, Again: true},
+	}, p.cfg.Workers)
+}
+
+func active(in inventory.Integration) bool {
+	return in.State != inventory.IntegrationPaused && in.State != inventory.IntegrationDisconnected
+}
+
+// look looks at one integration and plans the next look.
+func (p *platform) look(ctx context.Context, w queue.Work) error {
+	var args store.LookArgs
+	if err := json.Unmarshal(w.Args, &args); err != nil {
+		return inventory.Errorf(inventory.ErrInvalid, "look job: %w", err)
+	}
+	in, err := p.store.IntegrationByID(ctx, args.Integration)
+	switch {
+	case errors.Is(err, inventory.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case !active(in):
+		return nil // resuming it plans a look
+	}
+	if err := p.lookAt(ctx, in); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		p.log.WarnContext(ctx, "look", slog.String("integration", in.Name), slog.Any("error", err))
+	}
+	return p.store.Enqueue(ctx, store.LookJob(in.ID, time.Now().Add(pollEvery)))
+}
+
+// lookAt answers the hints that wait, then polls or, when it is time, reconciles.
+func (p *platform) lookAt(ctx context.Context, in inventory.Integration) error {
+	d, err := p.registries.discoverer(ctx, in)
+	if err != nil {
+		return errors.Join(err, p.store.SetIntegrationState(ctx, in.ID, inventory.IntegrationError, err.Error(), ""))
+	}
+	hints, err := p.store.Hints(ctx, in.ID)
+	if err != nil {
+		return err
+	}
+	if len(hints) > 0 {
+		if _, err := d.Hints(ctx, hints); err != nil {
+			return fmt.Errorf("hints: %w", err)
+		}
+	}
+	now := time.Now()
+	switch {
+	case in.LastReconcile == nil || now.Sub(*in.LastReconcile) > reconcileEvery:
+		_, err = d.Reconcile(ctx)
+	case len(hints) > 0 && in.LastPoll != nil && now.Sub(*in.LastPoll) < pollEvery:
+		return nil // the hint was why we look; the poll has its own time
+	default:
+		_, err = d.Poll(ctx)
+	}
+	return err
+}
+
+// indexer indexes one digest from the first place that still has it.
+func (p *platform) indexer(ix *index.Indexer) func(context.Context, queue.Work) error {
+	return func(ctx context.Context, w queue.Work) error {
+		digest, err := digestOf(w)
+		if err != nil {
+			return err
+		}
+		sources, err := p.store.Sources(ctx, digest)
+		if err != nil {
+			return err
+		}
+		for _, s := range sources {
+			if err = p.indexFrom(ctx, ix, s, digest); err == nil || ctx.Err() != nil {
+				return err
+			}
+			if !errors.Is(err, inventory.ErrNotFound) && !errors.Is(err, inventory.ErrUnauthorized) && !errors.Is(err, inventory.ErrForbidden) {
+				return err
+			}
+		}
+		return err // nil without sources: gone, paused or disconnected since; a later look queues it again
+	}
+}
+
+func (p *platform) indexFrom(ctx context.Context, ix *index.Indexer, s inventory.Source, digest string) error {
+	in, err := p.store.IntegrationByID(ctx, s.Integration)
+	if err != nil {
+		return err
+	}
+	c, err := p.registries.client(ctx, in)
+	if err != nil {
+		return err
+	}
+	base, hc := c.Endpoint(s.Key, packageType(in, s.Key), s.Image)
+	src := &metered{Source: &oci.Remote{Base: base, Client: hc}}
+	img, err := ix.Image(ctx, src, digest)
+	if accounted := p.registries.account(ctx, in.ID, c, src.bytes.Load(), src.layers.Load()); accounted != nil {
+		p.log.WarnContext(ctx, "requests not counted", slog.Any("error", accounted))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Key+"/"+s.Image+":"+s.Tag, err)
+	}
+	p.log.DebugContext(ctx, "indexed", slog.String("digest", img.Digest), slog.String("state", img.State))
+	return nil
+}
+
+// packageType is what the integration knows of a key.
+func packageType(in inventory.Integration, key string) string {
+	for _, k := range in.Keys {
+		if k.Key == key {
+			return k.PackageType
+		}
+	}
+	return ""
+}
+
+// indexFailed records why an image could not be indexed; what may pass is tried again
+// at the next reconcile.
+func (p *platform) indexFailed(ctx context.Context, w queue.Work, cause error) error {
+	digest, err := digestOf(w)
+	if err != nil {
+		return err
+	}
+	return p.store.FailImage(ctx, digest, sentence(cause), errors.Is(cause, inventory.ErrUnavailable))
+}
+
+// sentence is an error as people should read it beside a tag.
+func sentence(err error) string {
+	var e *inventory.Error
+	if errors.As(err, &e) {
+		return e.Error()
+	}
+	return err.Error()
+}
+
+// match matches the packages of one image that were not matched yet.
+func (p *platform) match(ctx context.Context, w queue.Work) error {
+	digest, err := digestOf(w)
+	if err != nil {
+		return err
+	}
+	return p.matcher.Image(ctx, digest)
+}
+
+func digestOf(w queue.Work) (string, error) {
+	var args store.DigestArgs
+	if err := json.Unmarshal(w.Args, &args); err != nil {
+		return "", inventory.Errorf(inventory.ErrInvalid, "%s job: %w", w.Kind, err)
+	}
+	return args.Digest, nil
+}
