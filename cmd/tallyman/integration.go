@@ -36,9 +36,6 @@ type connection struct {
 	repositories, include, exclude       []string
 	tags, authHosts                      []string
 	subdomain, secretStdin, webhookStdin bool
-	allowHTTP                            bool
-	integration                          inventory.Integration
-	secret, webhookSecret                string
 }
 
 func (c *connection) flags(cmd *cobra.Command) {
