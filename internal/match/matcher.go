@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -12,25 +11,28 @@ import (
 // Store is what matching needs of the ledger.
 type Store interface {
 	// UnmatchedPackages are the packages of an image (or index) that are not yet matched
-	// against the advisories of now.
+	// against the advisories of now, Unmatched those of the whole ledger, at most limit.
 	UnmatchedPackages(ctx context.Context, digest string) ([]inventory.Package, error)
+	Unmatched(ctx context.Context, limit int) ([]inventory.Package, error)
+	// Revision grows with every change of the advisories.
+	Revision(ctx context.Context) (int64, error)
 	// Candidates are the advisories that name each of the keys.
 	Candidates(ctx context.Context, keys []inventory.AffectedKey) (map[inventory.AffectedKey][]inventory.Advisory, error)
-	// SaveVerdicts replaces all verdicts of the packages (by purl) and marks them matched.
-	SaveVerdicts(ctx context.Context, matched []string, verdicts []inventory.Verdict) error
+	// SaveVerdictsAt replaces all verdicts of the packages (by purl) and marks them
+	// matched, except those that advisories newer than the revision name.
+	SaveVerdictsAt(ctx context.Context, revision int64, matched []string, verdicts []inventory.Verdict) error
 	// FinishImage makes the image analysed when no package of it is unmatched.
 	FinishImage(ctx context.Context, digest string) error
-	// PackagesByKeys are the packages whose keys are among these.
-	PackagesByKeys(ctx context.Context, keys []inventory.AffectedKey) ([]inventory.Package, error)
-	// SaveAdvisories keeps new and changed records, and says which keys they name or named.
+	// SaveAdvisories keeps new and changed records and makes unmatched the packages that
+	// they name or named. It answers the keys of those packages.
 	SaveAdvisories(ctx context.Context, records []inventory.Advisory,
 		keysOf func(inventory.Advisory) []inventory.AffectedKey) ([]inventory.AffectedKey, error)
 }
 
 const (
-	packageChunk  = 100 // packages matched at a time: bounds the advisories in memory
-	keyChunk      = 100 // keys asked for at a time
-	advisoryChunk = 500 // records saved at a time: no long write transaction
+	packageChunk = 100 // packages matched at a time: bounds the advisories in memory
+	restChunk    = 500 // unmatched packages asked for at a time
+	maxStalls    = 20  // times that nothing is left fewer before Rest gives up
 )
 
 // Matcher keeps the verdicts of the ledger true.
@@ -45,13 +47,13 @@ func New(store Store) *Matcher { return &Matcher{store: store} }
 // may be called any number of times: the outcome is the same.
 func (m *Matcher) Image(ctx context.Context, digest string) error {
 	packages, err := m.store.UnmatchedPackages(ctx, digest)
+	if err == nil {
+		err = m.packages(ctx, packages)
+	}
+	if err == nil {
+		err = m.store.FinishImage(ctx, digest)
+	}
 	if err != nil {
-		return fmt.Errorf("match %s: %w", digest, err)
-	}
-	if _, err := m.packages(ctx, packages); err != nil {
-		return fmt.Errorf("match %s: %w", digest, err)
-	}
-	if err := m.store.FinishImage(ctx, digest); err != nil {
 		return fmt.Errorf("match %s: %w", digest, err)
 	}
 	return nil
@@ -63,93 +65,87 @@ type Change struct {
 	Packages int // package versions matched again
 }
 
-// Update keeps advisories and matches again only the packages they name.
+// Update keeps advisories and matches again only the packages that they name.
 func (m *Matcher) Update(ctx context.Context, records []inventory.Advisory) (Change, error) {
 	feed := m.Feed()
 	if err := feed.Advisories(ctx, records); err != nil {
-		return Change{}, err
+		return feed.change, err
 	}
 	return feed.Finish(ctx)
 }
 
-// Feed is an update that comes in batches: a whole feed names most packages hundreds of
-// times, and matches each once, at Finish. Until Finish is called, the packages it names
-// keep the verdicts they had.
+// Feed is an update that comes in batches: a whole feed names most packages many times,
+// and matches each once, at Finish. Until then the packages that it names are unmatched
+// and keep the verdicts they had, also when the process ends.
 type Feed struct {
 	matcher *Matcher
-	changed map[inventory.AffectedKey]bool
+	change  Change
 }
 
 // Feed begins an update.
-func (m *Matcher) Feed() *Feed {
-	return &Feed{matcher: m, changed: map[inventory.AffectedKey]bool{}}
-}
+func (m *Matcher) Feed() *Feed { return &Feed{matcher: m} }
 
-// Advisories keeps a batch and remembers what it names.
+// Advisories keeps a batch and makes unmatched the packages that it names.
 func (f *Feed) Advisories(ctx context.Context, batch []inventory.Advisory) error {
-	for chunk := range slices.Chunk(batch, advisoryChunk) {
-		changed, err := f.matcher.store.SaveAdvisories(ctx, chunk, AdvisoryKeys)
-		if err != nil {
-			return fmt.Errorf("save %d advisories: %w", len(chunk), err)
-		}
-		for _, key := range changed {
-			f.changed[key] = true
-		}
+	changed, err := f.matcher.store.SaveAdvisories(ctx, batch, AdvisoryKeys)
+	f.change.Keys += len(changed)
+	if err != nil {
+		return fmt.Errorf("save %d advisories: %w", len(batch), err)
 	}
 	return nil
 }
 
-// Finish matches again the packages that the saved advisories name. It is worth calling
-// after a failure of the feed too: what was saved counts.
+// Finish matches what the batches named. It is worth calling after a failure of the
+// feed too: what was saved counts.
 func (f *Feed) Finish(ctx context.Context) (Change, error) {
-	done := Change{Keys: len(f.changed)}
-	keys := make([]inventory.AffectedKey, 0, len(f.changed))
-	for key := range f.changed {
-		keys = append(keys, key)
-	}
-	slices.SortFunc(keys, compareKeys)
-	seen := map[string]bool{}
-	for chunk := range slices.Chunk(keys, keyChunk) {
-		packages, err := f.matcher.store.PackagesByKeys(ctx, chunk)
-		if err != nil {
-			return done, fmt.Errorf("packages named by changed advisories: %w", err)
-		}
-		packages = slices.DeleteFunc(packages, func(p inventory.Package) bool {
-			again := seen[p.PURL]
-			seen[p.PURL] = true
-			return again
-		})
-		n, err := f.matcher.packages(ctx, packages)
-		if done.Packages += n; err != nil {
-			return done, fmt.Errorf("match packages named by changed advisories: %w", err)
-		}
-	}
-	clear(f.changed)
-	return done, nil
+	packages, err := f.matcher.Rest(ctx)
+	f.change.Packages += packages
+	return f.change, err
 }
 
-func compareKeys(a, b inventory.AffectedKey) int {
-	if c := strings.Compare(a.Ecosystem, b.Ecosystem); c != 0 {
-		return c
+// Rest matches every package that is unmatched, whatever left it so: a feed, or an
+// import that was cut off. It answers how many it matched.
+func (m *Matcher) Rest(ctx context.Context) (int, error) {
+	done, stalls, last := 0, 0, ""
+	for {
+		packages, err := m.store.Unmatched(ctx, restChunk)
+		if err != nil {
+			return done, fmt.Errorf("packages to match: %w", err)
+		}
+		if len(packages) == 0 {
+			return done, nil
+		}
+		// Advisories that change meanwhile leave packages unmatched: they are taken again.
+		if packages[0].PURL != last {
+			stalls = 0
+		} else if stalls++; stalls > maxStalls {
+			return done, inventory.Errorf(inventory.ErrUnavailable, "match %s: its advisories keep changing", last)
+		}
+		last = packages[0].PURL
+		if err := m.packages(ctx, packages); err != nil {
+			return done, err
+		}
+		done += len(packages)
 	}
-	return strings.Compare(a.Name, b.Name)
 }
 
 // packages matches packages and saves their verdicts, a chunk at a time.
-func (m *Matcher) packages(ctx context.Context, packages []inventory.Package) (int, error) {
-	done := 0
+func (m *Matcher) packages(ctx context.Context, packages []inventory.Package) error {
 	for chunk := range slices.Chunk(packages, packageChunk) {
+		revision, err := m.store.Revision(ctx)
+		if err != nil {
+			return fmt.Errorf("state of the advisories: %w", err)
+		}
 		candidates, err := m.store.Candidates(ctx, keysOf(chunk))
 		if err != nil {
-			return done, fmt.Errorf("advisories of %d packages: %w", len(chunk), err)
+			return fmt.Errorf("advisories of %d packages: %w", len(chunk), err)
 		}
 		matched, verdicts := All(chunk, candidates)
-		if err := m.store.SaveVerdicts(ctx, matched, verdicts); err != nil {
-			return done, fmt.Errorf("save verdicts of %d packages: %w", len(chunk), err)
+		if err := m.store.SaveVerdictsAt(ctx, revision, matched, verdicts); err != nil {
+			return fmt.Errorf("save verdicts of %d packages: %w", len(chunk), err)
 		}
-		done += len(chunk)
 	}
-	return done, nil
+	return nil
 }
 
 func keysOf(packages []inventory.Package) []inventory.AffectedKey {

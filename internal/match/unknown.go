@@ -28,6 +28,12 @@ func NewCoverage(ecosystems []string) Coverage {
 	return c
 }
 
+// Why is the reason of Unknown, "" for a package that can be assessed.
+func (c Coverage) Why(p inventory.Package) string {
+	unknown, _ := c.Unknown(p)
+	return unknown.Reason
+}
+
 // Unknown says why a package cannot be assessed; ok is false when it can. A package
 // that is unknown is never to be counted clean.
 func (c Coverage) Unknown(p inventory.Package) (unknown inventory.Unknown, ok bool) {
