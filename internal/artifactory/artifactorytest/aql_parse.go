@@ -42,6 +42,11 @@ type aqlParser struct {
 	depth int
 }
 
+// aqlRefusal is a refusal in the words of the product, which are no Go style.
+type aqlRefusal string
+
+func (r aqlRefusal) Error() string { return string(r) }
+
 type aqlSyntaxError struct{ query, rest string }
 
 func (e *aqlSyntaxError) Error() string {

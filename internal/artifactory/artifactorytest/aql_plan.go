@@ -7,12 +7,12 @@ package artifactorytest
 func (c *compiler) repoFilter(criteria []pair) func(string) bool {
 	var tests []func(string) bool
 	for _, p := range criteria {
-		switch {
-		case p.key == "$and":
+		switch p.key {
+		case "$and":
 			tests = append(tests, c.repoFilter(flatten(p.value)))
-		case p.key == "$or":
+		case "$or":
 			tests = append(tests, c.anyRepo(p.value))
-		case p.key == "repo" || p.key == "item.repo":
+		case "repo", "item.repo":
 			leaf := c.one(p)
 			tests = append(tests, func(key string) bool { return leaf(&row{repo: key}) })
 		}
@@ -46,12 +46,12 @@ func (c *compiler) anyRepo(v value) func(string) bool {
 func namesOf(criteria []pair) map[string]bool {
 	for _, p := range criteria {
 		var names map[string]bool
-		switch {
-		case p.key == "$and":
+		switch p.key {
+		case "$and":
 			names = namesOf(flatten(p.value))
-		case p.key == "$or":
+		case "$or":
 			names = anyName(p.value)
-		case p.key == "name" || p.key == "item.name":
+		case "name", "item.name":
 			names = nameLeaf(p.value)
 		}
 		if names != nil {

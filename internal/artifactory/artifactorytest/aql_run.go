@@ -2,7 +2,6 @@ package artifactorytest
 
 import (
 	"cmp"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -17,11 +16,11 @@ import (
 const maxQuery = 6000
 
 const (
-	msgAQLFields = "For permissions reasons AQL demands the following fields: repo, path and name."
-	msgAQLSort   = "Only the result fields are allowed to use in the sort section."
-	msgAQLNoSort = "Sorting is not supported by AQL in the open source version\n"
-	msgAQLNoProp = "Filtering properties result is not supported by AQL in the open source version\n"
-	msgAQLLimit  = "AQL query reached the search hard limit, results are trimmed."
+	msgAQLFields aqlRefusal = "For permissions reasons AQL demands the following fields: repo, path and name."
+	msgAQLSort   aqlRefusal = "Only the result fields are allowed to use in the sort section."
+	msgAQLNoSort aqlRefusal = "Sorting is not supported by AQL in the open source version\n"
+	msgAQLNoProp aqlRefusal = "Filtering properties result is not supported by AQL in the open source version\n"
+	msgAQLLimit             = "AQL query reached the search hard limit, results are trimmed."
 )
 
 // lanes lets so many queries run at a time.
@@ -135,23 +134,23 @@ func (q *query) check(id identity, sw *Switches) error {
 			continue
 		}
 		if !knownField(f, sw) {
-			return errors.New("Failed to parse query: unknown field " + q.include[i])
+			return aqlRefusal("Failed to parse query: unknown field " + q.include[i])
 		}
 		if sw.NoSort && strings.HasPrefix(f, "@") {
-			return errors.New(msgAQLNoProp)
+			return msgAQLNoProp
 		}
 		fields[f] = true
 	}
-	if !id.admin && !(fields["repo"] && fields["path"] && fields["name"]) {
-		return errors.New(msgAQLFields)
+	if !id.admin && (!fields["repo"] || !fields["path"] || !fields["name"]) {
+		return msgAQLFields
 	}
 	for _, f := range q.sort {
 		if !fields[strings.TrimPrefix(f, "item.")] {
-			return errors.New(msgAQLSort)
+			return msgAQLSort
 		}
 	}
 	if len(q.sort) > 0 && sw.NoSort {
-		return errors.New(msgAQLNoSort)
+		return msgAQLNoSort
 	}
 	return nil
 }

@@ -32,9 +32,7 @@ type call struct {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) { s.serveCall(w, r, "") }
 
 func (s *Server) serveCall(w http.ResponseWriter, r *http.Request, port string) {
-	m := &meter{ResponseWriter: w}
-	b := &body{ReadCloser: r.Body}
-	r.Body = b
+	m := &meter{ResponseWriter: w, counts: &s.counts}
 	c := &call{s: s, w: m, r: r, sw: s.snapshot(), start: s.clock.now(), port: port, class: ClassOther}
 	h := m.Header()
 	h.Set("Date", c.start.UTC().Format(http.TimeFormat))
@@ -46,13 +44,9 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request, port string) 
 	h.Set("X-Artifactory-Id", s.nodeID)
 	h.Set("X-Artifactory-Node-Id", s.nodeID)
 	handle := c.route()
-	defer func() {
-		n := Count{Requests: 1, In: b.in, Out: m.out}
-		if m.status >= http.StatusBadRequest {
-			n.Refused = 1
-		}
-		s.counts.add(c.class, n)
-	}()
+	m.class, m.bytes = c.class, c.class
+	r.Body = &body{ReadCloser: r.Body, counts: &s.counts, class: c.class}
+	defer s.counts.begin(c.class, credentialOf(r).kind == "")()
 	if s.faults.meet(c) {
 		return
 	}

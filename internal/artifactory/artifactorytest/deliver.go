@@ -131,13 +131,13 @@ func (s *Server) WaitWebhooks(ctx context.Context) error {
 }
 
 // SendTest sends what the test button sends, saved or not.
-func (s *Server) SendTest(sub Subscription) error {
+func (s *Server) SendTest(ctx context.Context, sub Subscription) error {
 	kind := "pushed"
 	if len(sub.EventFilter.EventTypes) > 0 {
 		kind = sub.EventFilter.EventTypes[0]
 	}
 	q := queued{event: sample(sub.EventFilter.Domain, kind), switches: s.snapshot(), origin: s.URL(), node: s.nodeID}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	status, err := s.hooks.send(ctx, &q, &sub)
 	if err == nil && status >= http.StatusBadRequest {

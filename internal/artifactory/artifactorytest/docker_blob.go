@@ -55,11 +55,12 @@ func (c *call) sendBlob(it *item) {
 
 // sendContent answers with bytes, or the range of them that was asked for.
 func (c *call) sendContent(b *content, modified int64) {
-	r := c.r.Clone(c.r.Context())
+	r := *c.r
+	r.Header = c.r.Header.Clone()
 	r.Header.Del("If-None-Match") // answered already; the header here is no quoted tag
 	r.Header.Del("If-Modified-Since")
 	r.Header.Del("If-Range")
-	http.ServeContent(c.w, r, "", time.UnixMilli(modified), onlySeek{bytes.NewReader(b.data)})
+	http.ServeContent(c.w, &r, "", time.UnixMilli(modified), onlySeek{bytes.NewReader(b.data)})
 }
 
 // onlySeek hides WriteTo, so that a body passes in pieces: a fault can hit any

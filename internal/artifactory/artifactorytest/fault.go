@@ -173,7 +173,7 @@ func (s *spoiler) Write(p []byte) (int, error) {
 	}
 	n, err := s.ResponseWriter.Write(p)
 	s.done += int64(n)
-	return n, err //nolint:wrapcheck // a writer passes on what it wraps
+	return n, err // a writer passes on what it wraps
 }
 
 // Unwrap lets http.ResponseController reach the connection.

@@ -136,6 +136,10 @@ func TestCounts(t *testing.T) {
 	if n := counts[artifactorytest.ClassAQL]; n.In != int64(len(`items.find({"repo":"x"})`)) {
 		t.Errorf("AQL bytes in %d", n.In)
 	}
+	send(t, s, ask{path: "/v2/"})
+	if n := s.Counts()[artifactorytest.ClassDocker]; n.Requests != 2 || n.Refused != 1 || n.Bare != 1 || n.Peak != 1 || s.Peak() != 1 {
+		t.Errorf("without credentials: %+v, peak %d", n, s.Peak())
+	}
 	s.ResetCounts()
 	if len(s.Counts()) != 0 {
 		t.Error("not reset")

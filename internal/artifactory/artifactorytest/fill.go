@@ -43,7 +43,7 @@ func (s *Server) PutUpstream(remote, image, tag string, img Image) error {
 }
 
 func (s *Server) putImage(r *repository, t *tree, image, ref string, img Image, silent bool) error {
-	if err := s.putParts(r, t, image, img); err != nil {
+	if err := s.putParts(r, t, image, img, silent); err != nil {
 		return fmt.Errorf("put %s/%s:%s: %w", r.Key, image, ref, err)
 	}
 	raw, err := img.RawManifest()
@@ -71,10 +71,10 @@ func (s *Server) putManifest(r *repository, t *tree, p push) error {
 }
 
 // putParts stores what a manifest names: members by digest, or blobs.
-func (s *Server) putParts(r *repository, t *tree, image string, img Image) error {
+func (s *Server) putParts(r *repository, t *tree, image string, img Image, silent bool) error {
 	switch img := img.(type) {
 	case v1.ImageIndex:
-		return s.putMembers(r, t, image, img)
+		return s.putMembers(r, t, image, img, silent)
 	case v1.Image:
 		layers, err := img.Layers()
 		if err != nil {
@@ -95,7 +95,7 @@ func (s *Server) putParts(r *repository, t *tree, image string, img Image) error
 	return fmt.Errorf("%T is neither image nor index", img)
 }
 
-func (s *Server) putMembers(r *repository, t *tree, image string, idx v1.ImageIndex) error {
+func (s *Server) putMembers(r *repository, t *tree, image string, idx v1.ImageIndex, silent bool) error {
 	m, err := idx.IndexManifest()
 	if err != nil {
 		return fmt.Errorf("read index: %w", err)
@@ -110,7 +110,7 @@ func (s *Server) putMembers(r *repository, t *tree, image string, idx v1.ImageIn
 		if err != nil {
 			return fmt.Errorf("read member %s: %w", d.Digest, err)
 		}
-		if err := s.putImage(r, t, image, d.Digest.String(), member, true); err != nil {
+		if err := s.putImage(r, t, image, d.Digest.String(), member, silent); err != nil {
 			return err
 		}
 	}
@@ -261,6 +261,21 @@ type TagTruth struct {
 
 // Tags is every tag that can be pulled, by repository, image and tag.
 func (s *Server) Tags() []TagTruth {
+	return s.tagsFor(identity{name: AdminName, admin: true})
+}
+
+// TagsFor is Tags as far as a user may read them at present.
+func (s *Server) TagsFor(name string) []TagTruth {
+	s.mu.RLock()
+	u := s.users[name]
+	s.mu.RUnlock()
+	if u == nil {
+		return nil
+	}
+	return s.tagsFor(u.identity())
+}
+
+func (s *Server) tagsFor(id identity) []TagTruth {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var all []TagTruth
@@ -268,12 +283,13 @@ func (s *Server) Tags() []TagTruth {
 		if r.tree == nil || !r.isImages() {
 			continue
 		}
+		may := s.permit(id, r)
 		r.tree.root.walk(func(f *folder) {
 			if !f.image {
 				return
 			}
 			for _, tag := range slices.Sorted(maps.Keys(f.children)) {
-				if it := f.children[tag].served(s.switches.ListWins); it != nil && !isDigestFolder(tag) {
+				if it := f.children[tag].served(s.switches.ListWins); it != nil && !isDigestFolder(tag) && may(it.path(), Read) {
 					all = append(all, TagTruth{r.physical(), f.path, tag, it.body.digest()})
 				}
 			}

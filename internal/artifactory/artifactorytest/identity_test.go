@@ -267,6 +267,9 @@ func TestPathPatterns(t *testing.T) {
 	for _, name := range []string{"team/app", "team/secret", "other/app"} {
 		put(t, s, "docker-local", name, "1", image(t, 1))
 	}
+	if got := s.TagsFor("bob"); len(got) != 1 || got[0].Image != "team/app" {
+		t.Errorf("may read %v", got)
+	}
 	for name, want := range map[string]int{"team/app": 200, "team/secret": 403, "other/app": 403, "team/none": 404} {
 		if got := send(t, s, ask{path: "/v2/docker-local/" + name + "/manifests/1", who: "bob:b"}); got.status != want {
 			t.Errorf("%s: %d, want %d", name, got.status, want)

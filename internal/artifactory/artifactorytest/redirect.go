@@ -30,21 +30,13 @@ const s3Error = `<?xml version="1.0" encoding="UTF-8"?>` + "\n<Error><Code>%s</C
 
 // serveRedirected is the second host: object storage that knows no users.
 func (s *Server) serveRedirected(w http.ResponseWriter, r *http.Request) {
-	m := &meter{ResponseWriter: w}
+	m := &meter{ResponseWriter: w, counts: &s.counts, class: ClassBlobHost, bytes: ClassLayer}
 	c := &call{s: s, w: m, r: r, sw: s.snapshot(), class: ClassBlobHost}
 	q := r.URL.Query()
-	byteClass := ClassLayer
 	if q.Get("class") == ClassConfig {
-		byteClass = ClassConfig
+		m.bytes = ClassConfig
 	}
-	defer func() {
-		n := Count{Requests: 1}
-		if m.status >= http.StatusBadRequest {
-			n.Refused = 1
-		}
-		s.counts.add(ClassBlobHost, n)
-		s.counts.add(byteClass, Count{Out: m.out})
-	}()
+	defer s.counts.begin(ClassBlobHost, r.Header.Get("Authorization") == "")()
 	if s.faults.meet(c) {
 		return
 	}

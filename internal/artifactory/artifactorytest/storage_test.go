@@ -1,6 +1,7 @@
 package artifactorytest_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -45,21 +46,17 @@ func TestStorageInfo(t *testing.T) {
 		t.Error(diff)
 	}
 	for path, want := range map[string]string{
-		"docker-local/none":                                 `404 Unable to find item`,
-		"docker-hub":                                        `404 Unable to find item`,
-		"nowhere":                                           `404 Unable to find item`,
-		"docker-local/team/app/1.0?properties":              `404 No properties could be found.`,
-		"docker-local/team?list&deep=1&depth=abc":           `400 For input string: "abc"`,
-		"docker-local/team/app/1.0/manifest.json?list":      `400 Expected a folder but found a file, at: docker-local:team/app/1.0/manifest.json`,
-		"docker?lastModified":                               `400 This is possible on local and cache repositories only`,
-		"docker-local/team/app/1.0/manifest.json?nonsense=": ``,
+		"docker-local/none":                            `404 Unable to find item`,
+		"docker-hub":                                   `404 Unable to find item`,
+		"nowhere":                                      `404 Unable to find item`,
+		"docker-local/team/app/1.0?properties":         `404 No properties could be found.`,
+		"docker-local/team?list&deep=1&depth=abc":      `400 For input string: "abc"`,
+		"docker-local/team/app/1.0/manifest.json?list": `400 Expected a folder but found a file, at: docker-local:team/app/1.0/manifest.json`,
+		"docker?lastModified":                          `400 This is possible on local and cache repositories only`,
 	} {
 		got := get(path)
-		if want == "" {
-			continue
-		}
-		if text := got.body; !strings.HasPrefix(want, text[:0]) || !strings.HasSuffix(want, refused(t, got)) || !strings.HasPrefix(want, statusText(got)) {
-			t.Errorf("%s: %d %s", path, got.status, got.body)
+		if text := fmt.Sprintf("%d %s", got.status, refused(t, got)); text != want {
+			t.Errorf("%s: %s, want %s", path, text, want)
 		}
 	}
 	if got := get("docker-hub-cache"); got.status != 200 {
@@ -76,8 +73,6 @@ func TestStorageInfo(t *testing.T) {
 		t.Errorf("%d downloads after one GET", n)
 	}
 }
-
-func statusText(r reply) string { return map[int]string{400: "400 ", 404: "404 "}[r.status] }
 
 func TestPlainFiles(t *testing.T) {
 	s := start(t, artifactorytest.Options{})

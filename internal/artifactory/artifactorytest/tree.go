@@ -27,8 +27,6 @@ type item struct {
 
 func (it *item) path() string { return joinPath(it.dir.path, it.name) }
 
-func (it *item) isMarker() bool { return strings.HasSuffix(it.name, markerSuffix) }
-
 // folder is one directory of a repository.
 type folder struct {
 	path     string // without slashes at the ends; "" is the root

@@ -191,9 +191,13 @@ func (c *call) testSubscription() {
 	if !ok {
 		return
 	}
-	if err := c.s.SendTest(sub); err != nil {
+	if err := c.s.sendTestFor(c.r, sub); err != nil {
 		c.status(http.StatusBadRequest, err.Error())
 		return
 	}
 	c.json(http.StatusOK, "application/json", map[string]any{"status_code": http.StatusOK})
+}
+
+func (s *Server) sendTestFor(r *http.Request, sub Subscription) error {
+	return s.SendTest(r.Context(), sub)
 }

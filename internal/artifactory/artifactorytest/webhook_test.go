@@ -199,6 +199,11 @@ func TestWebhookEvents(t *testing.T) {
 			act: func(t *testing.T, s *artifactorytest.Server) { push(t, s, "docker-local/app:1", index(t)) },
 		},
 		{
+			name: "members fire when put by Go", want: []string{"pushed docker-local/app:" + sub1, "pushed docker-local/app:" + sub1, "pushed docker-local/app:1"},
+			change: func(sw *artifactorytest.Switches) { sw.SubManifestEvents = true },
+			act:    func(t *testing.T, s *artifactorytest.Server) { put(t, s, "docker-local", "app", "1", index(t)) },
+		},
+		{
 			name: "members fire too", want: []string{"pushed docker-local/app:" + sub1, "pushed docker-local/app:" + sub1, "pushed docker-local/app:1"},
 			change: func(sw *artifactorytest.Switches) { sw.SubManifestEvents = true },
 			act:    func(t *testing.T, s *artifactorytest.Server) { push(t, s, "docker-local/app:1", index(t)) },
