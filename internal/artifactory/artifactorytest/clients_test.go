@@ -126,7 +126,14 @@ func skopeo(t *testing.T) string {
 
 func TestSkopeoPushesAndPulls(t *testing.T) {
 	program := skopeo(t)
-	s := start(t, artifactorytest.Options{TLS: true})
+	for _, p := range []artifactorytest.Profile{artifactorytest.V6, artifactorytest.V7, artifactorytest.Cloud} {
+		t.Run(string(p), func(t *testing.T) { skopeoThereAndBack(t, program, p) })
+	}
+}
+
+func skopeoThereAndBack(t *testing.T, program string, profile artifactorytest.Profile) {
+	t.Helper()
+	s := start(t, artifactorytest.Options{TLS: true, Profile: profile})
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "ca.crt"), s.CA(), 0o600); err != nil {
 		t.Fatal(err)

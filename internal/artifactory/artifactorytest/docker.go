@@ -287,7 +287,7 @@ func (c *call) blobUnknown(digest string) {
 // denied answers a missing permission on a docker path.
 func (c *call) denied(what, key, value, reason string) {
 	if c.sw.HideUnauthorized && reason == "" {
-		c.manifestUnknown(c.target.image)
+		c.hidden()
 		return
 	}
 	message := "The client does not have permission " + what
@@ -300,6 +300,18 @@ func (c *call) denied(what, key, value, reason string) {
 		c.w.Header().Set("WWW-Authenticate", c.bearerChallenge())
 	}
 	c.code(status, "UNAUTHORIZED", message, map[string]string{key: value})
+}
+
+// hidden answers as if what may not be read were not there.
+func (c *call) hidden() {
+	switch c.target.verb {
+	case "blob":
+		c.blobUnknown(c.target.ref)
+	case "catalog", "tags":
+		c.nameUnknown(joinPath(c.key, c.target.image))
+	default:
+		c.manifestUnknown(c.target.image)
+	}
 }
 
 // plainAccept answers 406 where the Accept header asks for manifests of a list.

@@ -30,7 +30,7 @@ func (c *call) blob(repo *repository) {
 		c.blobUnknown(digest)
 	case c.s.isBlocked(hex):
 		c.blocked("for blob", "blobSum", digest)
-	case it.repo.Redirect && c.r.Method == http.MethodGet:
+	case (it.repo.Redirect || c.sw.Redirects) && c.r.Method == http.MethodGet:
 		c.s.countDownload(it)
 		c.redirect(it.body)
 	default:

@@ -35,6 +35,7 @@ func (p Profile) Switches() Switches {
 		sw.PingOpen = true
 		sw.NumericLast = true
 		sw.StrictTypePath = true
+		sw.Redirects = true
 		sw.AQLMaxRows = 500_000
 		sw.PrivateTargets = true
 	}

@@ -73,6 +73,7 @@ type Switches struct {
 	Referrers       bool
 	MissingIs401    bool // a missing permission on the docker path is 401, not 403
 	XrayAsStatus    bool // Xray's refusal comes in the REST shape of errors
+	Redirects       bool // blobs of every repository are redirected, not only where Repo says so
 	RedirectExpiry  time.Duration
 	RedirectStatus  int
 
