@@ -50,7 +50,12 @@ func ParseAddress(raw string) (Address, error) {
 		return Address{}, err
 	}
 	a := Address{Host: host, Insecure: scheme == "http"}
-	a.readPath(scheme+"://"+host, strings.FieldsFunc(path, func(r rune) bool { return r == '/' }))
+	segs := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+	if at := slices.Index(segs, "v1"); at == 0 || at > 2 && segs[at-3] == "api" {
+		return Address{}, inventory.Errorf(inventory.ErrUnsupported, "the URL %s is of a Docker V1 registry, which is not supported", shown(raw)).
+			WithRemedy("use a repository with Docker API version V2")
+	}
+	a.readPath(scheme+"://"+host, segs)
 	return a, nil
 }
 

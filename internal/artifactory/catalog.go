@@ -50,7 +50,9 @@ func (c *Client) listByCatalog(ctx context.Context, ask Ask, l *Listing) error {
 
 func (c *Client) listKey(ctx context.Context, r inventory.RepositoryKey, ask Ask, l *Listing) error {
 	images := []string{ask.Image}
-	if ask.Image == "" {
+	if c.opts.Kind == inventory.KindOCI && ask.Image == "" && len(ask.Images) > 0 {
+		images = ask.Images
+	} else if ask.Image == "" {
 		var at time.Time
 		var err error
 		if images, at, err = c.catalog(ctx, r); err != nil {

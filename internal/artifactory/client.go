@@ -62,7 +62,8 @@ type Client struct {
 	owners   map[string]string // physical repository -> key that it is counted under
 	doubtful map[tagName]bool  // tags whose listing does not tell the digest: asked one by one
 	etags    map[tagName]headMemo
-	noAQL    bool
+	noAQL    bool            // queries are refused
+	didAQL   bool            // queries were answered
 	dockerOf map[string]bool // oci keys that are only served under /api/docker
 }
 

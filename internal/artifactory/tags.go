@@ -18,6 +18,9 @@ type Ask struct {
 	Keys  []inventory.RepositoryKey // selected; those that are not OK are left out
 	Since time.Time                 // server time; only what changed since. Zero = everything
 	Image string                    // only this image of Keys[0]; "" = all
+	// Images are all that is wanted, where that is known: a plain registry is then
+	// not asked for its catalogue, which many refuse.
+	Images []string
 }
 
 // Listing is the tags that exist now, or that changed.
@@ -49,11 +52,16 @@ func (c *Client) Tags(ctx context.Context, ask Ask) (Listing, error) {
 	}
 	err := c.listByAQL(ctx, ask, &l)
 	if !errors.Is(err, errNoAQL) {
-		c.setWithoutAQL(false)
+		c.setAQL(err == nil, false)
+		return l, err
+	}
+	if c.hasAQL() && !ask.full() {
+		// It took queries a moment ago. To ask for every tag instead would be a
+		// flood; the next full listing finds out what is the matter.
 		return l, err
 	}
 	c.opts.Logger.WarnContext(ctx, "queries are refused; catalogue and tag lists are asked instead", "host", c.addr.Host, "error", err)
-	c.setWithoutAQL(true)
+	c.setAQL(false, true)
 	l = Listing{Complete: map[string]bool{}, Problems: map[string]error{}}
 	return l, c.listByCatalog(ctx, ask, &l)
 }
@@ -66,10 +74,18 @@ func (c *Client) withoutAQL() bool {
 	return c.noAQL
 }
 
-func (c *Client) setWithoutAQL(v bool) {
+func (c *Client) hasAQL() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.noAQL = v
+	return c.didAQL
+}
+
+// setAQL records that queries were answered, or refused.
+func (c *Client) setAQL(answered, refused bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.noAQL = refused
+	c.didAQL = (c.didAQL || answered) && !refused
 }
 
 // gathering is a listing in the making.

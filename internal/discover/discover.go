@@ -131,7 +131,7 @@ func (d *Discoverer) since(ctx context.Context) (time.Time, error) {
 }
 
 func (d *Discoverer) changes(ctx context.Context, since time.Time) (inventory.Look, error) {
-	l, err := d.client.Tags(ctx, artifactory.Ask{Keys: d.selected, Since: since.Add(-overlap)})
+	l, err := d.client.Tags(ctx, artifactory.Ask{Keys: d.selected, Since: since.Add(-overlap), Images: d.filter.exactImages()})
 	if err != nil {
 		return inventory.Look{}, err
 	}

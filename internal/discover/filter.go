@@ -80,6 +80,19 @@ func (f *Filter) decideImage(key, image string) Decision {
 
 func (f *Filter) wantsImage(key, image string) bool { return f.decideImage(key, image).Selected }
 
+// exactImages are the names that all of the includes are, if none is a pattern:
+// a registry without catalogue can be asked for them.
+func (f *Filter) exactImages() []string {
+	var names []string
+	for _, glob := range f.include {
+		if strings.ContainsAny(glob, `*?[]{}\`) {
+			return nil
+		}
+		names = append(names, glob)
+	}
+	return names
+}
+
 func match(globs []string, key, image string) (string, bool) {
 	for _, glob := range globs {
 		if doublestar.MatchUnvalidated(glob, image) || key != "" && doublestar.MatchUnvalidated(glob, key+"/"+image) {

@@ -55,16 +55,23 @@ func (d *Discoverer) everything(ctx context.Context) (inventory.Look, error) {
 	if err != nil {
 		return none, err
 	}
-	selected = append(selected, d.vanishedKeys(selected)...)
-	l, err := d.client.Tags(ctx, artifactory.Ask{Keys: selected})
+	l, err := d.client.Tags(ctx, artifactory.Ask{Keys: selected, Images: d.filter.exactImages()})
 	if err != nil {
 		return none, err
+	}
+	if l.At.IsZero() {
+		l.At = d.opts.Now().UTC().Truncate(time.Second) // nothing could be asked
 	}
 	accept, err := d.store.Cursor(ctx, d.in.ID, CursorAcceptLoss)
 	if err != nil {
 		return none, err
 	}
 	look := d.look(inventory.LookReconcile, l.At)
+	vanished, err := d.vanishedKeys(ctx, &look, selected, accept != "")
+	if err != nil {
+		return none, err
+	}
+	selected = append(selected, vanished...)
 	look.Sightings, look.NotSelected = d.filter.keep(l.Tags)
 	stamp := l.At.Format(time.RFC3339)
 	look.Cursors = map[string]string{CursorReconcile: stamp}
@@ -82,20 +89,32 @@ func (d *Discoverer) everything(ctx context.Context) (inventory.Look, error) {
 }
 
 // vanishedKeys are repositories that were there and are listed no more, where
-// all that can be read is wanted: the permission may have been withdrawn.
-func (d *Discoverer) vanishedKeys(selected []inventory.RepositoryKey) []inventory.RepositoryKey {
+// all that can be read is wanted: the permission may have been withdrawn. Those
+// of which the ledger has nothing are forgotten, as are all once the loss is
+// accepted.
+func (d *Discoverer) vanishedKeys(ctx context.Context, look *inventory.Look, selected []inventory.RepositoryKey, accept bool) ([]inventory.RepositoryKey, error) {
 	if len(d.in.Repositories) > 0 {
-		return nil
+		return nil, nil
 	}
 	var out []inventory.RepositoryKey
 	for _, k := range d.known {
-		if !slices.ContainsFunc(selected, func(r inventory.RepositoryKey) bool { return r.Key == k.Key }) {
-			k.OK, k.Error = false, "not listed any more: deleted, or Read was withdrawn"
-			k.Remedy = "give the user Read again; if it was deleted, name the remaining repositories in the integration"
+		if slices.ContainsFunc(selected, func(r inventory.RepositoryKey) bool { return r.Key == k.Key }) {
+			continue
+		}
+		live, err := d.store.LiveTags(ctx, d.in.ID, k.Key)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(live) == 0:
+		case accept:
+			look.Gone = append(look.Gone, live...)
+		default:
+			k.OK, k.Error = false, "not listed any more: deleted, or Read was withdrawn; nothing was deleted here"
+			k.Remedy = "give the user Read again; if it was deleted on purpose, confirm it with: tallyman integration resume " + d.in.Name
 			out = append(out, k)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // compare finds what the ledger believes and the listing lacks, key by key.
@@ -251,6 +270,7 @@ func (d *Discoverer) conclude(ctx context.Context, selected []inventory.Reposito
 		return fmt.Errorf("save the repositories of %s: %w", d.in.Name, err)
 	}
 	d.known = selected
+	d.state = trouble{} // somebody may have paused and resumed meanwhile: say it anew
 	d.lasting = trouble{state: inventory.IntegrationConnected}
 	if len(failed) > 0 {
 		state := inventory.IntegrationDegraded

@@ -109,9 +109,11 @@ func (s *soaker) step() {
 	}
 }
 
-func (s *soaker) repo() string  { return []string{"docker-local", "docker-prod"}[s.r.IntN(2)] }
-func (s *soaker) image() string { return []string{"team/app", "team/web", "tool", "a/b/c"}[s.r.IntN(4)] }
-func (s *soaker) tag() string   { return []string{"latest", "1", "2", "3", "v4", "v5"}[s.r.IntN(6)] }
+func (s *soaker) repo() string { return []string{"docker-local", "docker-prod"}[s.r.IntN(2)] }
+func (s *soaker) image() string {
+	return []string{"team/app", "team/web", "tool", "a/b/c"}[s.r.IntN(4)]
+}
+func (s *soaker) tag() string { return []string{"latest", "1", "2", "3", "v4", "v5"}[s.r.IntN(6)] }
 
 // any is a tag that is there.
 func (s *soaker) any() (artifactorytest.TagTruth, bool) {

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/internal/artifactory"
 	"github.com/tallyman-dev/tallyman/internal/artifactory/artifactorytest"
