@@ -99,6 +99,13 @@ func TestAQLCriteria(t *testing.T) {
 		{`"repo":"docker-prod","depth":"4","name":"manifest.json"`, []string{prd}},
 		{`"repo":"nowhere"`, []string{}},
 		{`"repo":"docker-prod","size":{"$gt":"100000"}`, []string{}},
+		{`"repo":"docker-prod","depth":{"$gte":"4","$lte":"4","$ne":"5","$lt":"5"},"name":"manifest.json"`, []string{prd}},
+		{`"repo":{"$gt":"docker-loc","$lte":"docker-prod"},"name":{"$gte":"m","$lt":"n","$ne":"x"},"type":"file"`, []string{one, two, prd}},
+		{`"repo":"docker-prod","property.key":"docker.manifest","property.value":{"$match":"1.?"}`, []string{prd}},
+		{`"repo":"docker-prod","@docker.manifest":{"$nmatch":"2*"},"name":"manifest.json","created_by":"admin","modified_by":"admin"`, []string{prd}},
+		{`"repo":"docker-prod","stat.downloads":{"$eq":"0"},"name":"manifest.json"`, []string{prd}},
+		{`"repo":"docker-prod","name":"manifest.json","actual_sha1":{"$ne":""},"actual_md5":{"$ne":""}`, []string{prd}},
+		{`"repo":"docker-prod","$or":[{"type":"file"},{"type":"folder"}],"name":{"$match":"1.0"}`, []string{"docker-prod:team/app/1.0"}},
 		{`"repo":"docker-prod","name":"manifest.json","infos.props_modified":{"$gt":"2026-10-01"}`, []string{prd}},
 		{`"repo":"docker-prod","name":"manifest.json","item.infos.props_modified":{"$last":"1s"}`, []string{prd}},
 	} {
@@ -357,5 +364,15 @@ func TestUncommittedRow(t *testing.T) {
 	time.Sleep(220 * time.Millisecond)
 	if got := send(t, s, get); got.status != 200 {
 		t.Errorf("later: %d", got.status)
+	}
+}
+
+func TestAQLDownloads(t *testing.T) {
+	s := start(t, artifactorytest.Options{})
+	put(t, s, "docker-local", "app", "1", image(t, 1))
+	send(t, s, ask{path: "/v2/docker-local/app/manifests/1", who: alice})
+	got := aql(t, s, alice, `items.find({"repo":"docker-local","name":"manifest.json"}).include("*","stat.downloads")`)
+	if !strings.Contains(got.body, `"stats" : [ { "downloads" : 1 } ]`) || !strings.Contains(got.body, `"depth" : 3`) {
+		t.Errorf("%s", got.body)
 	}
 }

@@ -131,3 +131,44 @@ func TestProfiles(t *testing.T) {
 		})
 	}
 }
+
+func TestAdministration(t *testing.T) {
+	s := start(t, artifactorytest.Options{})
+	config, err := s.PutBlob("docker-local", "app", []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := `{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"` + config + `","size":2},"layers":[]}`
+	d, err := s.PutManifest("docker-local", "app", "raw", "", []byte(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := send(t, s, ask{path: strings.TrimPrefix(s.BaseURL(), s.URL()) + "/api/docker/docker-local/v2/app/manifests/raw", who: admin})
+	if got.body != raw || got.header.Get("Docker-Content-Digest") != d || got.header.Get("Content-Type") != "application/vnd.oci.image.manifest.v1+json" {
+		t.Errorf("%v %s", got.header, got.body)
+	}
+	for _, err := range []error{
+		s.AddRepo(artifactorytest.Repo{Key: "docker-local"}),
+		s.AddRepo(artifactorytest.Repo{Key: "a/b"}),
+		s.PutImage("nowhere", "app", "1", image(t, 1)),
+		s.PutUpstream("docker-local", "app", "1", image(t, 1)),
+		s.Promote(artifactorytest.Move{FromRepo: "docker-local", Image: "none", Tag: "1", ToRepo: "docker-prod"}),
+		s.Retag("docker-local", "none", "1", "2"),
+	} {
+		if err == nil {
+			t.Error("no error")
+		}
+	}
+	info := send(t, s, ask{path: "/artifactory/api/storageinfo", who: admin})
+	if !strings.Contains(info.body, `"docker-hub-cache"`) || !strings.Contains(info.body, `"CACHE"`) {
+		t.Errorf("%s", info.body)
+	}
+	all := send(t, s, ask{path: "/artifactory/api/repositories/configurations", who: admin})
+	if v := decode[map[string][]any](t, all.body); len(v["LOCAL"]) != 4 || len(v["VIRTUAL"]) != 1 {
+		t.Errorf("%v", v)
+	}
+	s.DeleteUser("alice")
+	if got := send(t, s, ask{path: "/artifactory/api/system/ping", who: alice}); got.status != 401 {
+		t.Errorf("a user that is gone: %d", got.status)
+	}
+}

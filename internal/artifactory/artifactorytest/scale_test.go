@@ -52,3 +52,26 @@ func TestHundredThousandTags(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }
+
+// Rows that are gone leave no trace in what is listed.
+func TestManyDeletes(t *testing.T) {
+	s := start(t, artifactorytest.Options{})
+	fill := artifactorytest.Fill{Repo: "docker-local", Prefix: "app", Images: 1, Tags: 3000, From: image(t, 1)}
+	if err := s.FillTags(fill); err != nil {
+		t.Fatal(err)
+	}
+	for i, tag := range s.Tags() {
+		if i%10 != 0 && !s.DeleteTag(tag.Repo, tag.Image, tag.Tag) {
+			t.Fatalf("%v was not there", tag)
+		}
+	}
+	put(t, s, "docker-local", "app", "new", image(t, 1))
+	rows := found(t, aql(t, s, alice, `items.find({"repo":"docker-local","name":"manifest.json"})`))
+	if len(rows) != 301 || len(s.Tags()) != 301 {
+		t.Errorf("%d rows, %d tags, want 301", len(rows), len(s.Tags()))
+	}
+	s.DeleteRepo("docker-local")
+	if n := len(s.Tags()); n != 0 {
+		t.Errorf("%d tags of a repository that is gone", n)
+	}
+}
