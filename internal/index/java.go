@@ -177,6 +177,9 @@ func fromManifest(b []byte, base string) (pkg, bool) {
 	if strings.Contains(group, ".") && plainWord(group) && agrees {
 		return pkg{Type: "maven", Name: group + ":" + artifact, Version: version}, true
 	}
+	if !agrees && plainVersion(stated) {
+		version = stated // "spring3-core-3.x.jar" knows less than its manifest
+	}
 	if stated == "" {
 		return pkg{}, false
 	}
