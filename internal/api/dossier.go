@@ -110,7 +110,13 @@ func (rd *Reader) advisoriesAsOf(ctx context.Context) (*time.Time, error) {
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)
 	}
-	return st.Advisories.Newest, nil
+	if st.Advisories.AgeS == nil {
+		return st.Advisories.Newest, nil
+	}
+	// To the minute: the age is counted anew with every reading, and a report that
+	// says the same should be the same.
+	at := time.Now().UTC().Add(-time.Duration(*st.Advisories.AgeS) * time.Second).Truncate(time.Minute)
+	return &at, nil
 }
 
 func (rd *Reader) unknown(placed []inventory.Placed) []inventory.Unknown {

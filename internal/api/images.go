@@ -33,7 +33,6 @@ func (a *API) listImages(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page.Rows = orNone(page.Rows)
 	if page.Next != "" {
 		q.Set("after", page.Next)
 		w.Header().Set("Link", "<"+r.URL.Path+"?"+q.Encode()+`>; rel="next"`)
@@ -60,7 +59,7 @@ func (a *API) streamImages(w http.ResponseWriter, r *http.Request, f inventory.T
 			w.Header().Set("Content-Type", "application/jsonl")
 		}
 		for _, row := range page.Rows {
-			if err := enc.Encode(row); err != nil {
+			if err := enc.Encode(whole(row)); err != nil {
 				return nil //nolint:nilerr // the caller went away: there is nobody to tell
 			}
 		}
@@ -131,7 +130,7 @@ func (a *API) getHistory(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("history of %s: %w", row.Reference, err)
 	}
-	return reply(w, r, http.StatusOK, orNone(moves))
+	return reply(w, r, http.StatusOK, moves)
 }
 
 func (a *API) resolve(r *http.Request) (inventory.TagRow, error) {

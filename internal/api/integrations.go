@@ -12,9 +12,6 @@ func (a *API) listIntegrations(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if list == nil {
-		list = []inventory.Integration{}
-	}
 	return reply(w, r, http.StatusOK, list)
 }
 

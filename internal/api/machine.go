@@ -69,7 +69,7 @@ func (a *API) listTokens(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, r, http.StatusOK, orNone(tokens))
+	return reply(w, r, http.StatusOK, tokens)
 }
 
 func (a *API) createToken(w http.ResponseWriter, r *http.Request) error {

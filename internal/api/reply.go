@@ -19,11 +19,11 @@ import (
 const maxBody = 1 << 20
 
 // reply answers a value as JSON; a read carries an ETag and honours If-None-Match.
-func reply(w http.ResponseWriter, r *http.Request, status int, v any) error {
+func reply[T any](w http.ResponseWriter, r *http.Request, status int, v T) error {
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	if err := enc.Encode(whole(v)); err != nil {
 		return fmt.Errorf("encode the answer: %w", err)
 	}
 	h := w.Header()

@@ -8,7 +8,7 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
-const findingsPerPage = 40
+const findingsPerPage = 25
 
 // findingRow is one flaw in one version, in one layer: packages that share all of it
 // share the row.

@@ -140,8 +140,9 @@ func keeps(q inventory.TagFilter, t inventory.TagRow) bool {
 		counts = *t.Findings
 	}
 	if q.Severity != "" {
-		n := []int{counts.Critical, counts.High, counts.Medium, counts.Low, counts.Unspecified}[inventory.SeverityRank(q.Severity)]
-		if n == 0 {
+		rank := inventory.SeverityRank(q.Severity)
+		n := []int{counts.Critical, counts.High, counts.Medium, counts.Low, counts.Unspecified}[rank]
+		if n == 0 || q.Fixable && counts.FixableBy[rank] == 0 {
 			return false
 		}
 	}

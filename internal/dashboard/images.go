@@ -182,24 +182,40 @@ func (d *Dashboard) repositoryLink(row inventory.TagRow) string {
 	return d.Base + "/repository?" + url.Values{"integration": {row.Integration}, "repository": {row.RepositoryKey}, "image": {row.Image}}.Encode()
 }
 
-// severityFilters counts, for each severity, the rows that the filter would leave.
+// severityFilters counts, for each severity, the rows that the filter would leave, and
+// those of them that have a fix for it.
 func (d *Dashboard) severityFilters(ctx context.Context, f imagesFilter) ([]chip, error) {
-	out := chips(inventory.Counts{})
-	for i := range out {
-		tags := f.TagFilter
-		tags.Severity, tags.After, tags.Limit = inventory.Severities[i], "", 1
-		page, err := d.Store.Tags(ctx, tags)
-		if err != nil {
-			return nil, fmt.Errorf("count images with %s findings: %w", inventory.Severities[i], err)
+	var c inventory.Counts
+	for i, to := range []*int{&c.Critical, &c.High, &c.Medium, &c.Low, &c.Unspecified} {
+		var err error
+		if *to, err = d.count(ctx, f, inventory.Severities[i], f.Fixable); err != nil {
+			return nil, err
 		}
-		out[i].Count, out[i].Known, out[i].On = page.Total, false, f.Severity == inventory.Severities[i]
+		if c.FixableBy[i], err = d.count(ctx, f, inventory.Severities[i], true); err != nil {
+			return nil, err
+		}
+		c.Fixable += c.FixableBy[i]
+	}
+	out := chips(c)
+	for i := range out {
 		value := inventory.Severities[i]
-		if out[i].On {
+		if out[i].On = f.Severity == value; out[i].On {
 			value = ""
 		}
 		out[i].Href = d.with("/images", f.query(), "severity", value)
 	}
 	return out, nil
+}
+
+// count is how many rows a filter leaves for a severity.
+func (d *Dashboard) count(ctx context.Context, f imagesFilter, severity string, fixable bool) (int, error) {
+	tags := f.TagFilter
+	tags.Severity, tags.Fixable, tags.After, tags.Limit = severity, fixable, "", 1
+	page, err := d.Store.Tags(ctx, tags)
+	if err != nil {
+		return 0, fmt.Errorf("count images with %s findings: %w", severity, err)
+	}
+	return page.Total, nil
 }
 
 // keys are the repository keys that integrations know, to choose from.

@@ -137,7 +137,7 @@ type packageList struct {
 	pager
 }
 
-const packagesPerPage = 60
+const packagesPerPage = 30
 
 // packages are those that lie where the filter looks; with findings, unless all are wanted.
 func (x reading) packages() packageList {

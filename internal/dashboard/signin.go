@@ -12,8 +12,8 @@ import (
 // sessionCookie is named in the API's document too.
 const sessionCookie = "tallyman_session"
 
-// User answers who is signed in with this request; ErrUnauthorized when nobody is.
-func (d *Dashboard) User(r *http.Request) (inventory.User, error) {
+// SignedIn answers who is signed in with this request; ErrUnauthorized when nobody is.
+func (d *Dashboard) SignedIn(r *http.Request) (inventory.User, error) {
 	c, err := r.Cookie(sessionCookie)
 	if err != nil || c.Value == "" || len(c.Value) > 512 {
 		return inventory.User{}, inventory.Errorf(inventory.ErrUnauthorized, "not signed in")

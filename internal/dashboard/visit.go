@@ -47,7 +47,7 @@ func roleOf(name string) role {
 // page registers a page that asks for a role.
 func (d *Dashboard) page(pattern string, need role, serve func(http.ResponseWriter, *http.Request, visit) error) {
 	d.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		user, err := d.User(r)
+		user, err := d.SignedIn(r)
 		if errors.Is(err, inventory.ErrUnauthorized) {
 			d.askToSignIn(w, r)
 			return

@@ -15,6 +15,9 @@ func (d *Dashboard) words() template.FuncMap {
 	return template.FuncMap{
 		"link":   func(path string) string { return d.Base + path },
 		"num":    number,
+		"many":   func(n int, word string) string { return some(n, word, word+"s") },
+		"some":   some,
+		"name":   shortName,
 		"bytes":  size,
 		"day":    day,
 		"stamp":  stamp,
@@ -27,6 +30,7 @@ func (d *Dashboard) words() template.FuncMap {
 		"score":  func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
 		"chance": chance,
 		"web":    webLink,
+		"place":  place,
 		"inc":    func(i int) int { return i + 1 },
 		"path":   url.PathEscape,
 	}
@@ -139,8 +143,11 @@ func shortDigest(s string) string {
 
 // chance writes a probability in per cent, small ones with a digit.
 func chance(p float64) string {
-	if p = p * 100; p >= 10 {
+	switch p *= 100; {
+	case p >= 10:
 		return strconv.Itoa(int(math.Round(p))) + " %"
+	case p < .1:
+		return "< 0.1 %"
 	}
 	return strconv.FormatFloat(p, 'f', 1, 64) + " %"
 }
@@ -180,3 +187,31 @@ func stateWord(s string) string {
 
 // percent writes a position in a drawing.
 func percent(f float64) string { return strconv.FormatFloat(f, 'f', 2, 64) + "%" }
+
+// some writes a count with its noun.
+func some(n int, singular, plural string) string {
+	if n == 1 {
+		return "1 " + singular
+	}
+	return number(n) + " " + plural
+}
+
+// shortName is a reference without its registry and key, where it has them: what people
+// call the image. The whole reference stands beside it as a title.
+func shortName(ref string) string {
+	parts := strings.Split(ref, "/")
+	if len(parts) > 2 && strings.ContainsAny(parts[0], ".:") {
+		return strings.Join(parts[2:], "/")
+	}
+	return ref
+}
+
+// place is a web address as people read it: without scheme, and the well-known hosts.
+func place(address string) string {
+	for _, prefix := range []string{"https://github.com/", "https://gitlab.com/", "https://", "http://"} {
+		if rest, ok := strings.CutPrefix(address, prefix); ok {
+			return rest
+		}
+	}
+	return address
+}
