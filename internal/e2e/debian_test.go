@@ -53,7 +53,7 @@ func machineSources(t *testing.T) (plain, all string) {
 func bootstrap(ctx context.Context, t *testing.T, dir, name, sources string, packages ...string) (tarFile, root string) {
 	t.Helper()
 	tarFile, root = filepath.Join(dir, name+".tar"), filepath.Join(dir, name)
-	args := []string{"--quiet", "--variant=minbase", "--skip=check/empty"}
+	args := []string{"--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io"}
 	if len(packages) > 0 {
 		args = append(args, "--include="+strings.Join(packages, ","))
 	}

@@ -79,10 +79,28 @@ func (p program) connect(ctx context.Context, t *testing.T, url string, keys ...
 		"--secret-stdin", "--repositories", strings.Join(keys, ","))
 }
 
+// record is what a running program has printed so far.
+type record struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (r *record) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(b)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
+}
+
 // serving is a running server.
 type serving struct {
 	command *exec.Cmd
-	log     *bytes.Buffer
+	log     *record
 	done    chan error
 }
 
@@ -90,7 +108,7 @@ type serving struct {
 func (p program) serve(t *testing.T) *serving {
 	t.Helper()
 	// Not the test's context: the end of a server is part of what is tested.
-	s := &serving{command: p.command(context.Background(), "serve", "--listen", "127.0.0.1:0", "--log-level", "warn"), log: &bytes.Buffer{}, done: make(chan error, 1)}
+	s := &serving{command: p.command(context.Background(), "serve", "--listen", "127.0.0.1:0", "--log-level", "warn"), log: &record{}, done: make(chan error, 1)}
 	s.command.Stdout, s.command.Stderr = s.log, s.log
 	if err := s.command.Start(); err != nil {
 		t.Fatal(err)
@@ -98,6 +116,18 @@ func (p program) serve(t *testing.T) *serving {
 	go func() { s.done <- s.command.Wait() }()
 	t.Cleanup(func() { s.signal(syscall.SIGKILL) })
 	return s
+}
+
+// ready waits until the server says where it listens.
+func (s *serving) ready(t *testing.T) {
+	t.Helper()
+	for range 300 {
+		if strings.Contains(s.log.String(), "tallyman serves http") {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("serve did not start within 30 s\n%s", s.log)
 }
 
 func (s *serving) signal(sig syscall.Signal) {

@@ -144,7 +144,7 @@ func checkSBOM(t *testing.T, sbom inventory.SBOM, want map[string][]string) {
 	}
 	for ecosystem, truth := range want {
 		missing, invented := compare(truth, got[ecosystem])
-		t.Logf("%s: %d packages", ecosystem, len(got[ecosystem]))
+		t.Logf("%s: %d packages", ecosystem, len(unique(got[ecosystem])))
 		if diff := cmp.Diff([]string{}, missing); diff != "" {
 			t.Errorf("%s: missing (+):\n%s", ecosystem, diff)
 		}
