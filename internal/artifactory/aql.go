@@ -214,8 +214,8 @@ func (c *Client) postAQL(ctx context.Context, body string, yield func(manifestRo
 	if err != nil {
 		return aqlAnswer{}, c.transportProblem(err)
 	}
-	defer drain(resp.Body)
-	ans := aqlAnswer{at: c.serverTime(resp)}
+	defer drain(resp)
+	ans := aqlAnswer{at: c.serverTime(resp.Header)}
 	if resp.StatusCode != http.StatusOK || isHTML(resp.Header, "") {
 		return ans, c.aqlRefusal(ctx, resp)
 	}
@@ -241,8 +241,8 @@ func (c *Client) aqlRefusal(ctx context.Context, resp *http.Response) error {
 }
 
 // serverTime is the server's clock as its answer says.
-func (c *Client) serverTime(resp *http.Response) time.Time {
-	if t, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+func (c *Client) serverTime(h http.Header) time.Time {
+	if t, err := http.ParseTime(h.Get("Date")); err == nil {
 		return t.UTC()
 	}
 	return c.opts.Now().UTC().Truncate(time.Second)

@@ -149,12 +149,12 @@ func (c *Client) pages(ctx context.Context, path, act string, size int) ([]strin
 	var at time.Time
 	for range mostPages {
 		asked[q.Encode()] = true
-		page, resp, err := c.page(ctx, path, act, q)
+		page, header, err := c.page(ctx, path, act, q)
 		if err != nil {
 			return nil, at, err
 		}
 		if at.IsZero() {
-			at = c.serverTime(resp)
+			at = c.serverTime(header)
 		}
 		fresh := 0
 		for _, name := range page {
@@ -164,7 +164,7 @@ func (c *Client) pages(ctx context.Context, path, act string, size int) ([]strin
 				fresh++
 			}
 		}
-		next := c.nextPage(resp, q, page, size)
+		next := c.nextPage(header, q, page, size)
 		if next == nil || (fresh == 0 && len(page) > 0) {
 			return names, at, nil
 		}
@@ -176,7 +176,7 @@ func (c *Client) pages(ctx context.Context, path, act string, size int) ([]strin
 	return nil, at, inventory.Errorf(inventory.ErrUnavailable, "%s: more than %d pages", act, mostPages)
 }
 
-func (c *Client) page(ctx context.Context, path, act string, q url.Values) ([]string, *http.Response, error) {
+func (c *Client) page(ctx context.Context, path, act string, q url.Values) ([]string, http.Header, error) {
 	base, err := c.ready(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -194,7 +194,7 @@ func (c *Client) page(ctx context.Context, path, act string, q url.Values) ([]st
 	if err != nil {
 		return nil, nil, c.transportProblem(err)
 	}
-	defer drain(resp.Body)
+	defer drain(resp)
 	if resp.StatusCode != http.StatusOK || isHTML(resp.Header, "") {
 		return nil, nil, c.answerProblem(resp, peek(resp), act)
 	}
@@ -203,12 +203,12 @@ func (c *Client) page(ctx context.Context, path, act string, q url.Values) ([]st
 	if err := json.NewDecoder(io.LimitReader(resp.Body, most)).Decode(&p); err != nil {
 		return nil, nil, inventory.Errorf(inventory.ErrUnavailable, "%s: not JSON, or cut off: %w", act, err)
 	}
-	return append(p.Repositories, p.Tags...), resp, nil
+	return append(p.Repositories, p.Tags...), resp.Header, nil
 }
 
 // nextPage is the parameters of the next page; nil on the last.
-func (c *Client) nextPage(resp *http.Response, q url.Values, page []string, size int) url.Values {
-	link, ok := nextLink(resp.Header)
+func (c *Client) nextPage(h http.Header, q url.Values, page []string, size int) url.Values {
+	link, ok := nextLink(h)
 	if !ok {
 		if size == 0 || len(page) < size {
 			return nil

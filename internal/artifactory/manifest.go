@@ -47,7 +47,7 @@ func (c *Client) Head(ctx context.Context, r inventory.RepositoryKey, image, tag
 	if err != nil {
 		return Head{}, fmt.Errorf("%s: %w", act, err)
 	}
-	defer drain(resp.Body)
+	defer drain(resp)
 	if resp.StatusCode == http.StatusNotModified && memo.head.Digest != "" {
 		return memo.head, nil
 	}
@@ -104,7 +104,7 @@ func (c *Client) hashManifest(ctx context.Context, r inventory.RepositoryKey, im
 	if err != nil {
 		return "", err
 	}
-	defer drain(resp.Body)
+	defer drain(resp)
 	if resp.StatusCode != http.StatusOK {
 		return "", c.answerProblem(resp, peek(resp), "read the manifest")
 	}

@@ -89,7 +89,7 @@ func (c *Client) ask(ctx context.Context, address string) (verdict, string, erro
 	if err != nil {
 		return notHere, "", c.transportProblem(err)
 	}
-	defer drain(resp.Body)
+	defer drain(resp)
 	body := peek(resp)
 	last := resp.Request.URL
 	found := strings.TrimSuffix(strings.TrimSuffix(last.String(), "/api/system/version"), "/api/system/ping")
@@ -145,12 +145,12 @@ func (c *Client) probeRegistry(ctx context.Context) error {
 	if err != nil {
 		return c.transportProblem(err)
 	}
-	defer drain(resp.Body)
+	defer drain(resp)
 	body := peek(resp)
-	switch {
-	case resp.StatusCode == http.StatusOK:
+	switch resp.StatusCode {
+	case http.StatusOK:
 		return nil
-	case resp.StatusCode == http.StatusUnauthorized:
+	case http.StatusUnauthorized:
 		ch, ok := readChallenge(resp.Header)
 		if !ok {
 			return c.refusal(resp.StatusCode, body)

@@ -242,7 +242,7 @@ func (c *Client) getJSON(ctx context.Context, path, act string, limit int64, v a
 	if err != nil {
 		return c.transportProblem(err)
 	}
-	defer drain(resp.Body)
+	defer drain(resp)
 	if resp.StatusCode != http.StatusOK || isHTML(resp.Header, "") {
 		return c.answerProblem(resp, peek(resp), act)
 	}

@@ -64,10 +64,10 @@ func (c *Client) refusedOnce(req *http.Request, resp *http.Response) (*http.Resp
 	}
 	token, err := c.dockerToken(req.Context(), ch, req.URL)
 	if err != nil {
-		drain(resp.Body)
+		drain(resp)
 		return nil, err
 	}
-	drain(resp.Body)
+	drain(resp)
 	again, err := replay(req)
 	if err != nil {
 		return nil, err
@@ -95,11 +95,11 @@ func (c *Client) sendAsDocker(req *http.Request, resp *http.Response) (*http.Res
 	other, err := c.send(again)
 	if err != nil || other.StatusCode >= 400 {
 		if other != nil {
-			drain(other.Body)
+			drain(other)
 		}
-		return resp, nil //nolint:nilerr // the first answer stands
+		return resp, nil // the first answer stands
 	}
-	drain(resp.Body)
+	drain(resp)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dockerOf[key] = true
@@ -150,16 +150,16 @@ type baseState struct {
 	fails   int
 }
 
-func (b *baseState) get(now time.Time) (string, error, bool) {
+func (b *baseState) get(now time.Time) (base string, known bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.ok:
-		return b.url, nil, true
+		return b.url, true, nil
 	case b.failed != nil && now.Before(b.retryAt):
-		return "", b.failed, true
+		return "", true, b.failed
 	}
-	return b.url, nil, false
+	return b.url, false, nil
 }
 
 // settle records a probe. A refused credential is not sent again for a while,
@@ -196,12 +196,12 @@ func (b *baseState) forget() {
 // ready returns the base address of the API once one probe has shown that it is
 // there and that the credential is accepted. Whoever comes meanwhile waits.
 func (c *Client) ready(ctx context.Context) (string, error) {
-	if base, err, known := c.base.get(c.opts.Now()); known {
+	if base, known, err := c.base.get(c.opts.Now()); known {
 		return base, err
 	}
 	c.base.probing.Lock()
 	defer c.base.probing.Unlock()
-	base, err, known := c.base.get(c.opts.Now())
+	base, known, err := c.base.get(c.opts.Now())
 	if known {
 		return base, err
 	}

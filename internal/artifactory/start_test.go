@@ -1,7 +1,6 @@
 package artifactory_test
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -142,11 +141,4 @@ func truth(s *artifactorytest.Server, keys ...string) map[string]string {
 		}
 	}
 	return out
-}
-
-func deadline(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
 }

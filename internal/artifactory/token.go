@@ -177,7 +177,7 @@ func (c *Client) askToken(req *http.Request) (dockerToken, error) {
 	if err != nil {
 		return dockerToken{}, c.transportProblem(err)
 	}
-	defer drain(resp.Body)
+	defer drain(resp)
 	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
 		return dockerToken{}, c.refusal(resp.StatusCode, peek(resp))
 	}

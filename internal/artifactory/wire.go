@@ -54,7 +54,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		w.opts.Logger.DebugContext(req.Context(), "request is tried again",
 			"class", class, "try", try+1, "wait", wait, "status", statusOf(resp), "error", err)
 		if resp != nil {
-			drain(resp.Body)
+			drain(resp)
 		}
 		if err := sleep(req.Context(), wait); err != nil {
 			return nil, err
@@ -86,7 +86,7 @@ func (w *wire) once(req *http.Request, class string) (*http.Response, error) {
 	w.answered.Store(true)
 	resp.Body = &countedBody{ReadCloser: resp.Body, meter: &w.meter, class: class, done: sync.OnceFunc(func() { <-place })}
 	if err := w.locks.observe(req.URL.Host, resp); err != nil {
-		drain(resp.Body)
+		drain(resp)
 		return nil, err
 	}
 	return resp, nil
@@ -183,9 +183,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // drain reads a little so that the connection can be used again, and closes.
-func drain(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 64<<10) // only for reuse: an error changes nothing
-	_ = body.Close()
+func drain(resp *http.Response) {
+	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // only for reuse: an error changes nothing
+	_ = resp.Body.Close()
 }
 
 func statusOf(resp *http.Response) int {

@@ -14,7 +14,7 @@ import (
 
 var (
 	soakSeed  = flag.Uint64("soak.seed", 0, "run the soak with this seed only")
-	soakSteps = flag.Int("soak.steps", 300, "operations of one soak")
+	soakSteps = flag.Int("soak.steps", 200, "operations of one soak")
 )
 
 // TestSoak does random things to a registry and to the watcher, and holds the
