@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/client"
@@ -47,13 +49,9 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	hub := &api.Hub{Store: st, Connector: connector{a.log}, Nudge: p.nudge, Log: a.log}
 	reader := &api.Reader{Store: st}
 	formats := sbomFormats()
-	names := make([]string, 0, len(formats))
-	for name := range formats {
-		names = append(names, name)
-	}
 	v := buildVersion()
 	if p.dashboard, err = dashboard.New(dashboard.Options{
-		Store: st, Reader: reader, Hub: hub, Log: a.log, Version: v.Version, SBOMFormats: names,
+		Store: st, Reader: reader, Hub: hub, Log: a.log, Version: v.Version, SBOMFormats: slices.Sorted(maps.Keys(formats)),
 	}); err != nil {
 		p.close()
 		return nil, err

@@ -6,13 +6,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tallyman-dev/tallyman/client"
-	"github.com/tallyman-dev/tallyman/internal/inventory"
 	"github.com/tallyman-dev/tallyman/internal/api"
-	"encoding/json"
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+	"github.com/tallyman-dev/tallyman/internal/sbom"
 )
 
 func newSBOM(a *app) *cobra.Command {
@@ -26,7 +27,7 @@ one repository has it. No registry is called: the answer comes from the ledger.`
   tallyman sbom team/app:1.0 --format cyclonedx --output app.cdx.json`,
 		Args: exactly("REF"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneFormat(cmd, format, "json"); err != nil {
+			if err := oneFormat(cmd, format, sbom.Formats()...); err != nil {
 				return err
 			}
 			ctx := cmd.Context()
@@ -39,7 +40,7 @@ one repository has it. No registry is called: the answer comes from the ledger.`
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&format, "format", "json", "list, json, cyclonedx or spdx")
+	f.StringVar(&format, "format", "list", strings.Join(sbom.Formats(), ", "))
 	f.StringVarP(&output, "output", "o", "", "write to this file instead of stdout")
 	f.StringVar(&platform, "platform", "", "of an index: linux/arm64, …")
 	return cmd
@@ -50,7 +51,7 @@ func writeSBOM(ctx context.Context, w io.Writer, api *client.Client, ref, platfo
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(w).Encode(doc)
+	return sbom.Write(w, doc, format)
 }
 
 // output writes to a file, which appears only when all of it is there, or to stdout.
@@ -77,7 +78,14 @@ func (a *app) output(path string, write func(io.Writer) error) error {
 	return os.Rename(f.Name(), path)
 }
 
-// sbomFormats are the formats that the API offers besides JSON.
+// sbomFormats are the formats that the API offers besides its own JSON.
 func sbomFormats() map[string]api.SBOMWriter {
-	return nil
+	writer := func(format string) func(io.Writer, inventory.SBOM) error {
+		return func(w io.Writer, doc inventory.SBOM) error { return sbom.Write(w, doc, format) }
+	}
+	return map[string]api.SBOMWriter{
+		"list":      {ContentType: "text/plain; charset=utf-8", Extension: "txt", Write: writer("list")},
+		"cyclonedx": {ContentType: "application/vnd.cyclonedx+json", Extension: "cdx.json", Write: writer("cyclonedx")},
+		"spdx":      {ContentType: "application/spdx+json", Extension: "spdx.json", Write: writer("spdx")},
+	}
 }

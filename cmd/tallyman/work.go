@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tallyman-dev/tallyman/internal/index"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 	"github.com/tallyman-dev/tallyman/internal/oci"
@@ -19,6 +21,8 @@ import (
 const (
 	pollEvery      = time.Minute
 	reconcileEvery = time.Hour
+	recountEvery   = 5 * time.Second
+	recountStep    = 500 // stacks of layers counted at a time
 )
 
 // work does jobs until ctx ends. Every active integration is looked at when it starts,
@@ -39,11 +43,35 @@ func (p *platform) work(ctx context.Context) error {
 		return inventory.Errorf(inventory.ErrForbidden, "%s: %w", p.scratch(), err)
 	}
 	ix := index.New(p.store, index.Options{TempDir: p.scratch(), Logger: p.log})
-	return p.store.Queue().Run(ctx, queue.Handlers{
-		store.JobLook:  {Do: p.look, Again: true, Timeout: 30 * time.Minute},
-		store.JobIndex: {Do: p.indexer(ix), Failed: p.indexFailed, Timeout: time.Hour},
-		store.JobMatch: {Do: p.match, Timeout: 10 * time.Minute, Again: true},
-	}, p.cfg.Workers)
+	// An import that was cut off left packages unmatched.
+	if _, err := p.matcher.Rest(ctx); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.recount(ctx) })
+	g.Go(func() error {
+		return p.store.Queue().Run(ctx, queue.Handlers{
+			store.JobLook:  {Do: p.look, Again: true, Timeout: 30 * time.Minute},
+			store.JobIndex: {Do: p.indexer(ix), Failed: p.indexFailed, Timeout: time.Hour},
+			store.JobMatch: {Do: p.match, Timeout: 10 * time.Minute, Again: true},
+		}, p.cfg.Workers)
+	})
+	return g.Wait()
+}
+
+// recount brings the severity counts of images up to date behind changed verdicts.
+func (p *platform) recount(ctx context.Context) error {
+	for {
+		more, err := p.store.RefreshCounts(ctx, recountStep)
+		if err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "recount", slog.Any("error", err))
+		}
+		if !more || err != nil {
+			if err := wait(ctx, recountEvery); err != nil {
+				return nil //nolint:nilerr // the end of the process is no failure
+			}
+		}
+	}
 }
 
 func active(in inventory.Integration) bool {
