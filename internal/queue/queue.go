@@ -11,6 +11,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -278,7 +279,11 @@ func rowOf(job *rivertype.JobRow) Row {
 
 // Retry makes a failed or waiting job available now.
 func (q *Queue) Retry(ctx context.Context, id int64) error {
-	if _, err := q.engine.retry(ctx, id); err != nil {
+	_, err := q.engine.retry(ctx, id)
+	if errors.Is(err, river.ErrNotFound) {
+		return inventory.Errorf(inventory.ErrNotFound, "there is no job %d (finished ones are cleaned away)", id)
+	}
+	if err != nil {
 		return fmt.Errorf("retry job %d: %w", id, err)
 	}
 	return nil

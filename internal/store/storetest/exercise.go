@@ -18,10 +18,16 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"looks", lookTests()},
 		{"layers", layerTests()},
 		{"images", imageTests()},
+		{"matching", matchTests()},
+		{"reading", readTests()},
+		{"jobs", jobTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for name, test := range group.tests {
-				t.Run(name, func(t *testing.T) { test(t, open(t)) })
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					test(t, open(t))
+				})
 			}
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -111,12 +112,17 @@ func start(bin string) (string, error) {
 		return "", err
 	}
 	// Never closed by us: the kernel does when this process ends.
-	if _, err := cmd.StdinPipe(); err != nil {
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
 		return "", err
 	}
 	if err := cmd.Start(); err != nil {
 		return "", fmt.Errorf("start PostgreSQL: %w", err)
 	}
+	go func() {
+		_ = cmd.Wait()           // it ends with this process
+		runtime.KeepAlive(stdin) // or the garbage collector would close it, and end the server
+	}()
 	server := (&url.URL{Scheme: "postgres", Path: "/postgres", RawQuery: url.Values{"host": {dir}, "user": {"postgres"}}.Encode()}).String()
 	if err := answers(server); err != nil {
 		log, _ := os.ReadFile(filepath.Join(dir, "log")) //nolint:errcheck // only to explain
