@@ -16,9 +16,9 @@ import (
 func TestCosts(t *testing.T) {
 	t.Parallel()
 	w := begin(t, nil)
-	w.many("docker-local", "app", 2000)
+	w.many("docker-local", "app", 500)
 	w.push("docker-hub", "library/alpine", "3")
-	if r := w.poll(); r.New != 2001 {
+	if r := w.poll(); r.New != 501 {
 		t.Errorf("first look: %+v", r)
 	}
 	w.agree("first look")

@@ -156,8 +156,8 @@ func (m *memory) AddRequests(context.Context, int64, map[string]int64, int64, in
 // TestHundredThousand: an idle poll is one query, however many tags there are.
 func TestHundredThousand(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("takes some seconds")
+	if testing.Short() || underRace {
+		t.Skip("takes some seconds, and under the race detector a minute")
 	}
 	sim := artifactorytest.New(artifactorytest.Options{})
 	must(t, sim.AddRepo(artifactorytest.Repo{Key: "docker-local"}))

@@ -14,7 +14,7 @@ import (
 
 var (
 	soakSeed  = flag.Uint64("soak.seed", 0, "run the soak with this seed only")
-	soakSteps = flag.Int("soak.steps", 200, "operations of one soak")
+	soakSteps = flag.Int("soak.steps", 0, "operations of one soak; 0 = 200, or 40 under the race detector")
 )
 
 // TestSoak does random things to a registry and to the watcher, and holds the
@@ -28,8 +28,14 @@ func TestSoak(t *testing.T) {
 	for _, seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			t.Logf("go test ./internal/discover -run TestSoak -soak.seed %d -soak.steps %d", seed, *soakSteps)
-			soak(t, rand.New(rand.NewPCG(seed, seed)))
+			steps := *soakSteps
+			if steps == 0 && underRace {
+				steps = 40
+			} else if steps == 0 {
+				steps = 200
+			}
+			t.Logf("go test ./internal/discover -run TestSoak -soak.seed %d -soak.steps %d", seed, steps)
+			soak(t, rand.New(rand.NewPCG(seed, seed)), steps)
 		})
 	}
 }
@@ -44,7 +50,7 @@ type soaker struct {
 	trace     []string
 }
 
-func soak(t *testing.T, r *rand.Rand) {
+func soak(t *testing.T, r *rand.Rand, steps int) {
 	w := begin(t, nil, func(sw *artifactorytest.Switches) {
 		sw.HideUnauthorized = r.IntN(2) == 0
 		sw.Overwrite = []artifactorytest.Overwrite{artifactorytest.OverwriteInPlace, artifactorytest.OverwriteCreates, artifactorytest.OverwriteSkips}[r.IntN(3)]
@@ -63,7 +69,7 @@ func soak(t *testing.T, r *rand.Rand) {
 		w.push("docker-local", "base", fmt.Sprint(i))
 	}
 	w.poll()
-	for range *soakSteps {
+	for range steps {
 		s.step()
 	}
 	s.heal()
