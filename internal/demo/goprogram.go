@@ -59,7 +59,8 @@ func elf(arch string, data []byte) string {
 	var out bytes.Buffer
 	out.WriteString("\x7fELF\x02\x01\x01\x00")
 	for _, v := range []any{
-		[8]byte{}, uint16(2), machine, uint32(1),
+		[8]byte{},
+		uint16(2), machine, uint32(1),
 		uint64(base + at), uint64(64), uint64(0), // entry, program headers, no sections
 		uint32(0), uint16(64), uint16(56), uint16(1), uint16(64), uint16(0), uint16(0),
 		uint32(1), uint32(6), at, base + at, base + at, // PT_LOAD, read and write

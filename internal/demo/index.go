@@ -67,10 +67,39 @@ func (b *baker) attested(p project, revision string, members ...platform) v1.Ima
 // provenance is an attestation manifest with one in-toto statement: SLSA
 // provenance v0.2 in the form that BuildKit writes with mode=max.
 func provenance(p project, revision, arch string, subject v1.Hash) (v1.Image, error) {
-	const predicate = "https://slsa.dev/provenance/v0.2"
-	statement := map[string]any{
+	body, err := json.Marshal(statement(p, revision, arch, subject))
+	if err != nil {
+		return nil, fmt.Errorf("write provenance of %s: %w", p.name, err)
+	}
+	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	img, err = mutate.Append(img, mutate.Addendum{
+		Layer:       static.NewLayer(body, "application/vnd.in-toto+json"),
+		MediaType:   "application/vnd.in-toto+json",
+		Annotations: map[string]string{"in-toto.io/predicate-type": slsa},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("pack provenance of %s: %w", p.name, err)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("read config of provenance of %s: %w", p.name, err)
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "unknown", "unknown"
+	img, err = mutate.ConfigFile(img, config)
+	if err != nil {
+		return nil, fmt.Errorf("write config of provenance of %s: %w", p.name, err)
+	}
+	return img, nil
+}
+
+const slsa = "https://slsa.dev/provenance/v0.2"
+
+// statement is what BuildKit attests of one platform's image.
+func statement(p project, revision, arch string, subject v1.Hash) map[string]any {
+	return map[string]any{
 		"_type":         "https://in-toto.io/Statement/v0.1",
-		"predicateType": predicate,
+		"predicateType": slsa,
 		"subject": []any{map[string]any{
 			"name":   "pkg:docker/" + p.name + "?platform=linux%2F" + arch,
 			"digest": map[string]any{"sha256": subject.Hex},
@@ -104,28 +133,4 @@ func provenance(p project, revision, arch string, subject v1.Hash) (v1.Image, er
 			},
 		},
 	}
-	body, err := json.Marshal(statement)
-	if err != nil {
-		return nil, fmt.Errorf("write provenance of %s: %w", p.name, err)
-	}
-	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	img, err = mutate.Append(img, mutate.Addendum{
-		Layer:       static.NewLayer(body, "application/vnd.in-toto+json"),
-		MediaType:   "application/vnd.in-toto+json",
-		Annotations: map[string]string{"in-toto.io/predicate-type": predicate},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("pack provenance of %s: %w", p.name, err)
-	}
-	config, err := img.ConfigFile()
-	if err != nil {
-		return nil, fmt.Errorf("read config of provenance of %s: %w", p.name, err)
-	}
-	config = config.DeepCopy()
-	config.OS, config.Architecture = "unknown", "unknown"
-	img, err = mutate.ConfigFile(img, config)
-	if err != nil {
-		return nil, fmt.Errorf("write config of provenance of %s: %w", p.name, err)
-	}
-	return img, nil
 }

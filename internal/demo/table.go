@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"bufio"
 	"embed"
 	"fmt"
 	"strings"
@@ -13,27 +12,22 @@ var tables embed.FS
 // table reads the rows of one set from an embedded table; columns says how many
 // fields a row must have. The first field, the set, is left out of what it returns.
 func table(name, set string, columns int) ([][]string, error) {
-	file, err := tables.Open("data/" + name)
+	raw, err := tables.ReadFile("data/" + name)
 	if err != nil {
-		return nil, fmt.Errorf("open table %s: %w", name, err)
+		return nil, fmt.Errorf("read table %s: %w", name, err)
 	}
-	defer file.Close()
 	var rows [][]string
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), "#") {
+	for line := range strings.Lines(string(raw)) {
+		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		fields := strings.Split(lines.Text(), "|")
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), "|")
 		if len(fields) != columns {
-			return nil, fmt.Errorf("table %s: %q has %d fields, not %d", name, lines.Text(), len(fields), columns)
+			return nil, fmt.Errorf("table %s: %q has %d fields, not %d", name, line, len(fields), columns)
 		}
 		if fields[0] == set {
 			rows = append(rows, fields[1:])
 		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read table %s: %w", name, err)
 	}
 	if len(rows) == 0 {
 		return nil, fmt.Errorf("table %s has no set %q", name, set)

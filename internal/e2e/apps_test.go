@@ -38,8 +38,8 @@ func npms(ctx context.Context, t *testing.T, root string) []string {
 		// PATH:NAME@VERSION, or PATH:ALIAS@npm:NAME@VERSION for a package that was
 		// installed under another name.
 		_, id, _ := strings.Cut(line, ":")
-		if _, real, ok := strings.Cut(id, "@npm:"); ok {
-			id = real
+		if _, target, ok := strings.Cut(id, "@npm:"); ok {
+			id = target
 		}
 		at := strings.LastIndex(id, "@")
 		if at <= 0 || strings.Contains(id, ":") {
