@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"context"
 	"debug/buildinfo"
 	"debug/elf"
@@ -157,6 +158,9 @@ func classify(in *input) (found, error) {
 		}
 		version := ""
 		err := search(in, 256<<20, func(b []byte) bool {
+			if len(named) > 1 && !bytes.Contains(b, []byte(named[1]+".")) {
+				return false // cheaper than the pattern
+			}
 			for _, m := range c.version.FindAllSubmatch(b, -1) {
 				if len(named) < 2 || strings.HasPrefix(string(m[1]), named[1]+".") {
 					version = string(m[1])

@@ -2,6 +2,8 @@ package index
 
 import (
 	"context"
+	"slices"
+	"sync"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -9,19 +11,17 @@ import (
 // squash puts an image's layers on top of each other. It fills in what only the
 // whole stack tells, and gives the chains that the ledger does not know yet.
 func (x *Indexer) squash(ctx context.Context, img *inventory.Image, fresh map[string]*record) ([]inventory.ChainRecord, error) {
-	recs, err := x.records(ctx, img.Layers, fresh)
+	known, err := x.knownChains(ctx, img.Layers)
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]string, 0, len(img.Layers))
-	for _, l := range img.Layers {
-		ids = append(ids, l.ChainID)
+	if s, ok := x.stacks.get(img.ChainID); ok && known[img.ChainID] {
+		img.Distro, img.Problems = s.distro, slices.Clone(s.problems)
+		return nil, nil
 	}
-	known := map[string]bool{}
-	if len(ids) > 0 {
-		if known, err = x.ledger.KnownChains(ctx, ids, Version); err != nil {
-			return nil, err
-		}
+	recs, err := x.records(ctx, img.Layers, fresh)
+	if err != nil {
+		return nil, err
 	}
 	stack := newState()
 	var (
@@ -52,7 +52,51 @@ func (x *Indexer) squash(ctx context.Context, img *inventory.Image, fresh map[st
 		}
 	}
 	img.Distro = stack.distro()
+	x.stacks.put(img.ChainID, seenStack{img.Distro, slices.Clone(img.Problems)})
 	return chains, nil
+}
+
+func (x *Indexer) knownChains(ctx context.Context, layers []inventory.ImageLayer) (map[string]bool, error) {
+	if len(layers) == 0 {
+		return map[string]bool{}, nil
+	}
+	ids := make([]string, 0, len(layers))
+	for _, l := range layers {
+		ids = append(ids, l.ChainID)
+	}
+	return x.ledger.KnownChains(ctx, ids, Version)
+}
+
+// seenStack is what an image takes over from a stack besides its chains.
+type seenStack struct {
+	distro   inventory.Distro
+	problems []inventory.LayerProblem
+}
+
+// stackCache remembers stacks that were squashed lately: an image that differs
+// from a known one only in its config then needs no layer record at all.
+type stackCache struct {
+	mu   sync.Mutex
+	byID map[string]seenStack
+}
+
+// maxStacks bounds the memory of the cache; a full one starts anew.
+const maxStacks = 4096
+
+func (c *stackCache) get(id string) (seenStack, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, ok := c.byID[id]
+	return s, ok
+}
+
+func (c *stackCache) put(id string, s seenStack) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byID == nil || len(c.byID) >= maxStacks {
+		c.byID = map[string]seenStack{}
+	}
+	c.byID[id] = s
 }
 
 func problemsOf(layer int, in []problem) []inventory.LayerProblem {

@@ -58,6 +58,7 @@ type Indexer struct {
 	opts   Options
 	reader *layerReader
 	codec  *codec
+	stacks stackCache
 	slots  chan struct{}
 	log    *slog.Logger
 }
