@@ -52,19 +52,19 @@ func (e *Explanation) decide(out outcome) {
 	subject := fmt.Sprintf("%s %s", e.Name, e.Version)
 	switch {
 	case out.hit && out.listed:
-		e.Affected, e.Range, e.Fixed = true, out.words, out.fixed
+		e.Affected, e.Range, e.Fixed = true, out.words(e.Version), out.fixed
 		e.Reason = fmt.Sprintf("affected: %s lists version %s of %s (%s)", e.Advisory, e.Version, e.Name, e.Ecosystem)
 	case out.hit:
-		e.Affected, e.Range, e.Fixed = true, out.words, out.fixed
+		e.Affected, e.Range, e.Fixed = true, out.words(e.Version), out.fixed
 		e.Reason = fmt.Sprintf("affected: %s is in %s of %s (%s), by the %s order of versions",
-			subject, out.words, e.Advisory, e.Ecosystem, e.Comparator)
+			subject, e.Range, e.Advisory, e.Ecosystem, e.Comparator)
 	case out.err != nil:
 		e.Known = false
 		e.Reason = fmt.Sprintf("not assessed: %s cannot be held to %s: %v", subject, e.Advisory, out.err)
-	case out.miss != "":
-		e.Range = out.miss
+	case out.missed:
+		e.Range = out.span.words()
 		e.Reason = fmt.Sprintf("not affected because %s is outside of %s of %s (%s), by the %s order of versions",
-			subject, out.miss, e.Advisory, e.Ecosystem, e.Comparator)
+			subject, e.Range, e.Advisory, e.Ecosystem, e.Comparator)
 	default:
 		e.Reason = fmt.Sprintf("not affected because %s does not list version %s of %s (%s)", e.Advisory, e.Version, e.Name, e.Ecosystem)
 	}

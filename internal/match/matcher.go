@@ -166,11 +166,37 @@ func keysOf(packages []inventory.Package) []inventory.AffectedKey {
 // packages without a verdict: they are matched too.
 func All(packages []inventory.Package, candidates map[inventory.AffectedKey][]inventory.Advisory) (purls []string, verdicts []inventory.Verdict) {
 	purls = make([]string, 0, len(packages))
+	bySource := map[sourceVersion][]inventory.Verdict{}
 	for _, p := range packages {
 		purls = append(purls, p.PURL)
-		verdicts = append(verdicts, Verdicts(p, candidatesOf(p, candidates))...)
+		source, shared := sourceVersionOf(p)
+		known, ok := bySource[source]
+		if !ok {
+			known = Verdicts(p, candidatesOf(p, candidates))
+			if shared {
+				bySource[source] = known
+			}
+		}
+		from := len(verdicts)
+		verdicts = append(verdicts, known...)
+		for i := range verdicts[from:] {
+			verdicts[from+i].PURL = p.PURL
+		}
 	}
 	return purls, verdicts
+}
+
+// sourceVersion is what decides for all packages that one source package was built into.
+type sourceVersion struct{ ecosystem, name, version string }
+
+// sourceVersionOf is shared only where nothing but the source package decides.
+func sourceVersionOf(p inventory.Package) (key sourceVersion, shared bool) {
+	base, _ := split(p.Ecosystem)
+	if kind := familyOf(base); !kind.source || kind.binary {
+		return sourceVersion{}, false
+	}
+	name, version := sourceOf(p)
+	return sourceVersion{p.Ecosystem, name, version}, true
 }
 
 // candidatesOf are the advisories under a package's keys, each once.

@@ -76,12 +76,12 @@ func TestOrderTruth(t *testing.T) {
 func FuzzQuick(f *testing.F) {
 	for _, pair := range [][2]string{
 		{"1.2.3", "v1.2.3-rc.1+build"}, {"1.0.0-0.2019", "1.0.0-alpha"}, {"1:2.3~rc1-4", "2.3-4+deb12u1"},
-		{"2.36-9+deb12u4", "2.36-9+deb12u10"}, {"1.0-", "1.0"}, {"0", "0-0"}, {"1.2.3-a..b", "1.2.3--a"}, {"1..2", "1.2"},
+		{"2.36-9+deb12u4", "2.36-9+deb12u10"}, {"1.0-", "1.0"}, {"0", "0-0"}, {"1.2.3", "1.2.10.0"}, {"1.02.3-r1", "1.2.3-r10"}, {"1.0.0", "1"}, {"1.2.3-a..b", "1.2.3--a"}, {"1..2", "1.2"},
 	} {
 		f.Add(pair[0], pair[1])
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
-		for _, ecosystem := range []string{"Debian", "npm"} {
+		for _, ecosystem := range []string{"Debian", "npm", "PyPI", "RubyGems", "Maven", "Alpine"} {
 			o, _ := orderOf(ecosystem)
 			got, ok := o.quick(a, b)
 			if !ok {

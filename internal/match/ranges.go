@@ -9,11 +9,19 @@ import (
 // outcome is what one entry of an advisory says of a version.
 type outcome struct {
 	hit    bool
-	listed bool // by the list of versions, not by a range
-	words  string
+	listed bool   // by the list of versions, not by a range
+	span   span   // the range that matched, or the first that did not
+	missed bool   // span is a range that did not match
 	fixed  string // the version that ends the range that matched; "" = none known
-	miss   string // the nearest range that did not match, in words
 	err    error  // a range could not be judged
+}
+
+// words writes what matched for people: the range, or the listed version.
+func (o *outcome) words(version string) string {
+	if o.listed {
+		return "=" + version
+	}
+	return o.span.words()
 }
 
 // judge holds a version to an entry: it is affected when its list names it or one of
@@ -26,16 +34,16 @@ func judge(v *version, entry *inventory.Affected) outcome {
 		case err != nil:
 			out.err = err
 		case span.in && !otherStream(v, span.end()):
-			return outcome{hit: true, words: span.words(), fixed: span.fixed}
-		case !span.in && out.miss == "":
-			out.miss = span.words()
+			return outcome{hit: true, span: span, fixed: span.fixed}
+		case !span.in && !out.missed:
+			out.span, out.missed = span, true
 		}
 		if span.next != "" && (out.fixed == "" || lessThan(v.order, span.next, out.fixed)) {
 			out.fixed = span.next
 		}
 	}
 	if listed(v.text, entry.Versions) {
-		out.hit, out.listed, out.words, out.err = true, true, "="+v.text, nil
+		out.hit, out.listed, out.err = true, true, nil
 		return out
 	}
 	out.fixed = ""
@@ -156,11 +164,7 @@ func below(v *version, limit string) (bool, error) {
 }
 
 func lessThan(o order, a, b string) bool {
-	v, err := o.parse(a)
-	if err != nil {
-		return false
-	}
-	c, err := v.compare(b)
+	c, err := o.compare(a, b)
 	return err == nil && c < 0
 }
 
@@ -237,11 +241,7 @@ func (at edge) against(other edge, o order) (int, error) {
 	case at.text == other.text:
 		return 0, nil
 	}
-	v, err := o.parse(at.text)
-	if err != nil {
-		return 0, err
-	}
-	return v.compare(other.text)
+	return o.compare(at.text, other.text)
 }
 
 // start is the "introduced" that stands before this edge as it is written.

@@ -9,19 +9,20 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
-// entriesFor are the entries of an advisory that speak of p: of its ecosystem, its
-// release and its name.
-func entriesFor(p *subject, a *inventory.Advisory) []*inventory.Affected {
-	var named []*inventory.Affected
+// entriesFor are the entries of an advisory that speak of s: of its ecosystem, its
+// release and its name. They are good until the next call.
+func entriesFor(s *subject, a *inventory.Advisory) []*inventory.Affected {
+	s.entries = s.entries[:0]
+	whole := s.release.whole()
 	for i := range a.Affected {
-		if entry := &a.Affected[i]; p.named(entry) {
-			named = append(named, entry)
+		if entry := &a.Affected[i]; s.named(entry) && (whole || s.release.is(entry.Ecosystem)) {
+			s.entries = append(s.entries, entry)
 		}
 	}
-	if len(named) == 0 || p.release.any {
-		return named
+	if len(s.entries) == 0 || !whole || s.release.any {
+		return s.entries
 	}
-	return p.release.choose(named, p.version(named[0]))
+	return s.release.choose(s.entries, s.version(s.entries[0]))
 }
 
 // release is which release of a distribution a package belongs to.
@@ -141,16 +142,18 @@ func suseRelease(text string) string {
 	return number
 }
 
+// whole tells that entries are chosen by looking at all of a record's, not one by one.
+func (r release) whole() bool {
+	return r.any || r.base == "Ubuntu" || r.base == "Alpine" && r.norm == "edge"
+}
+
 // choose keeps the entries that speak of release r. installed is the version that they
 // would judge.
 func (r release) choose(entries []*inventory.Affected, installed string) []*inventory.Affected {
-	switch {
-	case r.base == "Ubuntu":
+	if r.base == "Ubuntu" {
 		return r.chooseUbuntu(entries, installed)
-	case r.base == "Alpine" && r.norm == "edge":
-		return newestBranch(entries)
 	}
-	return slices.DeleteFunc(slices.Clone(entries), func(e *inventory.Affected) bool { return !r.is(e.Ecosystem) })
+	return newestBranch(entries)
 }
 
 // is tells whether an entry's ecosystem is this release. An entry without a release

@@ -13,7 +13,8 @@ type subject struct {
 	release  release
 	order    order
 	keys     []inventory.AffectedKey
-	versions map[string]*version // by name
+	versions map[string]*version   // by name
+	entries  []*inventory.Affected // used again for each advisory
 }
 
 // newSubject answers nil when no order is known for the package's ecosystem.
@@ -76,7 +77,7 @@ func (s *subject) best(a *inventory.Advisory) (*inventory.Affected, outcome, boo
 		switch {
 		case out.hit && !out.listed:
 			return e, out, true
-		case entry == nil, out.hit, !found.hit && (found.miss == "" || out.err != nil):
+		case entry == nil, out.hit, !found.hit && (!found.missed || out.err != nil):
 			entry, found = e, out
 		}
 	}

@@ -173,7 +173,7 @@ func (s *subject) verdict(f flaw, raters []*inventory.Advisory) inventory.Verdic
 		PURL: s.pkg.PURL, ID: f.id, Aliases: aliasesOf(f.id, f.hits),
 		AdvisoryID: main.advisory.ID, Modified: main.advisory.Modified, Published: main.advisory.Published,
 		Summary: main.advisory.Summary, Fixed: []string{},
-		Range: main.outcome.words, Comparator: s.order.name,
+		Range: main.outcome.words(s.version(main.entry)), Comparator: s.order.name,
 	}
 	from := make([]rated, 0, len(f.hits))
 	for _, h := range f.hits {
