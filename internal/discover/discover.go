@@ -44,8 +44,11 @@ const overlap = 15 * time.Minute
 type Options struct {
 	Indexer int  // version of the indexer: images indexed by an older one are queued again
 	Force   bool // queue every digest that is seen, known or not
-	Logger  *slog.Logger
-	Now     func() time.Time
+	// ReconcileEvery is how old the last full listing of this process may be before
+	// a poll makes one; an hour. It is measured by our clock, not the registry's.
+	ReconcileEvery time.Duration
+	Logger         *slog.Logger
+	Now            func() time.Time
 }
 
 // Discoverer looks at one integration's registry. Looks are made one after the
@@ -59,6 +62,7 @@ type Discoverer struct {
 
 	turn     chan struct{} // held during a look; guards what follows
 	selected []inventory.RepositoryKey
+	listed   time.Time                 // when everything was listed, by our clock
 	known    []inventory.RepositoryKey // as last saved
 	state    trouble
 	lasting  trouble // what the last reconcile found; a good poll does not cure it
@@ -79,6 +83,9 @@ func New(in inventory.Integration, client *artifactory.Client, store Store, o Op
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.ReconcileEvery <= 0 {
+		o.ReconcileEvery = time.Hour
+	}
 	return &Discoverer{
 		in: in, client: client, store: store, filter: filter, opts: o, turn: make(chan struct{}, 1),
 		known: in.Keys, state: trouble{in.State, in.Problem, in.Remedy}, lasting: trouble{state: inventory.IntegrationConnected},
@@ -96,7 +103,8 @@ func (d *Discoverer) take(ctx context.Context) (release func(), err error) {
 }
 
 // Poll records what changed since the last look: one query, however many tags
-// there are. The first poll of a process reconciles instead.
+// there are. The first poll of a process reconciles instead, and so does one
+// that comes when a full listing is due or when a great loss was accepted.
 func (d *Discoverer) Poll(ctx context.Context) (inventory.LookResult, error) {
 	release, err := d.take(ctx)
 	if err != nil {
@@ -107,7 +115,11 @@ func (d *Discoverer) Poll(ctx context.Context) (inventory.LookResult, error) {
 	if err != nil {
 		return inventory.LookResult{}, err
 	}
-	if since.IsZero() || d.selected == nil {
+	accept, err := d.store.Cursor(ctx, d.in.ID, CursorAcceptLoss)
+	if err != nil {
+		return inventory.LookResult{}, fmt.Errorf("poll %s: %w", d.in.Name, err)
+	}
+	if since.IsZero() || d.selected == nil || accept != "" || d.opts.Now().Sub(d.listed) >= d.opts.ReconcileEvery {
 		return d.reconcile(ctx)
 	}
 	look, err := d.changes(ctx, since)

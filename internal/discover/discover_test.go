@@ -190,7 +190,7 @@ func TestGreatLoss(t *testing.T) {
 	w.wantState(inventory.IntegrationDegraded, "")
 	_, err := w.store.RecordLook(t.Context(), inventory.Look{Integration: w.in.ID, Cursors: map[string]string{discover.CursorAcceptLoss: "yes"}})
 	must(t, err)
-	if r := w.reconcile(); r.Gone != 9 {
+	if r := w.poll(); r.Gone != 9 {
 		t.Errorf("accepted: %+v", r)
 	}
 	w.agree("accepted")

@@ -84,7 +84,7 @@ func (d *Discoverer) everything(ctx context.Context) (inventory.Look, error) {
 	if err := d.compare(ctx, &look, l, selected, accept != ""); err != nil {
 		return none, err
 	}
-	d.selected = selected
+	d.selected, d.listed = selected, d.opts.Now()
 	return look, d.conclude(ctx, selected, l.At)
 }
 
