@@ -23,11 +23,10 @@ type Options struct {
 	SBOM *inventory.SBOM
 }
 
-// formats are the forms that Write knows, as --format takes them.
-var formats = [...]string{"table", "json", "jsonl", "sarif", "markdown", "gitlab", "cyclonedx", "csv", "html"}
-
-// Formats lists the formats that Write knows.
-func Formats() []string { return slices.Clone(formats[:]) }
+// Formats lists the formats that Write knows, as --format takes them.
+func Formats() []string {
+	return []string{"table", "json", "jsonl", "sarif", "markdown", "gitlab", "cyclonedx", "csv", "html"}
+}
 
 // Write writes a report in a format of Formats; another format is ErrInvalid.
 func Write(w io.Writer, format string, r inventory.Report, o Options) error {
@@ -52,7 +51,7 @@ func Write(w io.Writer, format string, r inventory.Report, o Options) error {
 		return writeHTML(w, r, o)
 	}
 	return inventory.Errorf(inventory.ErrInvalid, "unknown format %q", format).
-		WithRemedy("choose one of %s", strings.Join(formats[:], ", "))
+		WithRemedy("choose one of %s", strings.Join(Formats(), ", "))
 }
 
 func (o Options) time() time.Time {
