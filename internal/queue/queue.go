@@ -131,6 +131,7 @@ func (e envelope) Kind() string { return e.kind }
 // InsertTx inserts jobs as part of tx: they exist if and only if tx commits. It returns
 // how many were not there already.
 func (q *Queue) InsertTx(ctx context.Context, tx Tx, jobs ...Job) (int, error) {
+	jobs = distinct(jobs)
 	if len(jobs) == 0 {
 		return 0, nil
 	}
@@ -160,6 +161,28 @@ func (q *Queue) InsertTx(ctx context.Context, tx Tx, jobs ...Job) (int, error) {
 		}
 	}
 	return inserted, nil
+}
+
+// distinct drops doubles among the jobs themselves, the first and most eager stays:
+// PostgreSQL refuses to meet one key twice in a statement.
+func distinct(jobs []Job) []Job {
+	type key struct{ kind, unique string }
+	at := make(map[key]int, len(jobs))
+	out := make([]Job, 0, len(jobs))
+	for _, job := range jobs {
+		k := key{job.Kind, job.Unique}
+		i, double := at[k]
+		if !double || job.Unique == "" {
+			at[k] = len(out)
+			out = append(out, job)
+			continue
+		}
+		if job.At.Before(out[i].At) {
+			out[i].At = job.At
+		}
+		out[i].Sooner = out[i].Sooner || job.Sooner
+	}
+	return out
 }
 
 func param(job Job) (river.InsertManyParams, error) {
