@@ -150,6 +150,8 @@ func checkoutFindings() ([]inventory.Finding, []inventory.Placed) {
 		{"CVE-2025-4802", "high", 7.8, false, .001, "libc-bin", "2.36-9+deb12u10", "2.36-9+deb12u11", 0, 41},
 		{"CVE-2024-38819", "high", 7.5, false, .71, "spring-webmvc", "6.1.12", "6.1.14", 5, 96},
 		{"CVE-2024-2379", "high", 0, false, .002, "libcurl4", "7.88.1-10+deb12u12", "", 1, 198},
+		{"GHSA-m425-mq94-257g", "high", 7.5, false, .001, "org.springframework.cloud:spring-cloud-starter-gateway", "4.1.94.Final", "4.1.100.Final", 5, 41},
+		{"CVE-2023-45288", "high", 7.5, false, .001, "github.com/prometheus/client_golang/prometheus", "0.0.0-20230410155749-daa745c078e1", "0.23.0", 5, 41},
 		{"CVE-2024-12798", "medium", 6.6, false, .001, "logback-core", "1.5.8", "1.5.13", 5, 41},
 		{"CVE-2025-4598", "medium", 6.5, false, .001, "libsystemd0", "252.36-1~deb12u1", "252.38-1~deb12u1", 0, 41},
 		{"CVE-2024-7264", "medium", 5.3, false, .005, "libcurl4", "7.88.1-10+deb12u12", "", 1, 198},
