@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tallyman-dev/tallyman/client"
+	"github.com/tallyman-dev/tallyman/internal/artifactory"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
@@ -57,7 +58,7 @@ func (c *connection) flags(cmd *cobra.Command) {
 // read puts the flags and the secrets together.
 func (c *connection) read(a *app) (inventory.IntegrationChange, error) {
 	in := inventory.Integration{
-		Kind: c.kind, URL: c.url, Username: c.username, Repositories: split(c.repositories, ",;"),
+		Kind: c.kind, URL: c.url, Username: c.username, Repositories: artifactory.ParseKeys(strings.Join(c.repositories, ",")),
 		Include: split(c.include, ","), Exclude: split(c.exclude, ","), Tags: c.tags, SubdomainMode: c.subdomain,
 		CAFile: c.caFile, Proxy: c.proxy, AuthHosts: split(c.authHosts, ","),
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/api"
 	"github.com/tallyman-dev/tallyman/internal/config"
 	"github.com/tallyman-dev/tallyman/internal/dashboard"
+	"github.com/tallyman-dev/tallyman/internal/discover"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 	"github.com/tallyman-dev/tallyman/internal/match"
 	"github.com/tallyman-dev/tallyman/internal/seal"
@@ -46,7 +47,7 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 		return nil, err
 	}
 	p := &platform{cfg: a.cfg, log: a.log, store: st, matcher: match.New(st), registries: newRegistries(st, a.log)}
-	hub := &api.Hub{Store: st, Connector: connector{a.log}, Nudge: p.nudge, Log: a.log}
+	hub := &api.Hub{Store: st, Connector: connector{a.log}, Nudge: p.nudge, AcceptLoss: p.acceptLoss, Log: a.log}
 	reader := &api.Reader{Store: st}
 	formats := sbomFormats()
 	v := buildVersion()
@@ -96,6 +97,14 @@ func (p *platform) handler() http.Handler {
 // nudge makes the next look at an integration happen now.
 func (p *platform) nudge(ctx context.Context, integration int64) error {
 	return p.store.Enqueue(ctx, store.LookJob(integration, time.Now()))
+}
+
+// acceptLoss lets the next look record that many tags are gone at once.
+func (p *platform) acceptLoss(ctx context.Context, integration int64) error {
+	_, err := p.store.RecordLook(ctx, inventory.Look{
+		Integration: integration, Kind: inventory.LookHint, Cursors: map[string]string{discover.CursorAcceptLoss: "yes"},
+	})
+	return err
 }
 
 func (p *platform) close() {

@@ -19,10 +19,9 @@ import (
 )
 
 const (
-	pollEvery      = time.Minute
-	reconcileEvery = time.Hour
-	recountEvery   = 5 * time.Second
-	recountStep    = 500 // stacks of layers counted at a time
+	pollEvery    = time.Minute
+	recountEvery = 5 * time.Second
+	recountStep  = 500 // stacks of layers counted at a time
 )
 
 // work does jobs until ctx ends. Every active integration is looked at when it starts,
@@ -102,7 +101,7 @@ func (p *platform) look(ctx context.Context, w queue.Work) error {
 	return p.store.Enqueue(ctx, store.LookJob(in.ID, time.Now().Add(pollEvery)))
 }
 
-// lookAt answers the hints that wait, then polls or, when it is time, reconciles.
+// lookAt answers the hints that wait, then polls.
 func (p *platform) lookAt(ctx context.Context, in inventory.Integration) error {
 	d, err := p.registries.discoverer(ctx, in)
 	if err != nil {
@@ -117,15 +116,10 @@ func (p *platform) lookAt(ctx context.Context, in inventory.Integration) error {
 			return fmt.Errorf("hints: %w", err)
 		}
 	}
-	now := time.Now()
-	switch {
-	case in.LastReconcile == nil || now.Sub(*in.LastReconcile) > reconcileEvery:
-		_, err = d.Reconcile(ctx)
-	case len(hints) > 0 && in.LastPoll != nil && now.Sub(*in.LastPoll) < pollEvery:
+	if len(hints) > 0 && in.LastPoll != nil && time.Since(*in.LastPoll) < pollEvery {
 		return nil // the hint was why we look; the poll has its own time
-	default:
-		_, err = d.Poll(ctx)
 	}
+	_, err = d.Poll(ctx) // reconciles when that is due
 	return err
 }
 

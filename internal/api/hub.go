@@ -37,6 +37,8 @@ type Hub struct {
 	Store     HubStore
 	Connector Connector
 	Nudge     func(ctx context.Context, integration int64) error
+	// AcceptLoss, which may be nil, lets the next look record that many tags are gone.
+	AcceptLoss func(ctx context.Context, integration int64) error
 	// AllowLinkLocal lets integrations point at link-local addresses, where clouds
 	// keep the credentials of the machine.
 	AllowLinkLocal bool
@@ -224,8 +226,20 @@ func (h *Hub) Pause(ctx context.Context, name string) (inventory.Integration, er
 }
 
 // Resume looks again at a paused integration; nothing that was pushed meanwhile is missed.
+// Of a degraded one it confirms that the tags which vanished at once are really gone.
 func (h *Hub) Resume(ctx context.Context, name string) (inventory.Integration, error) {
-	return h.move(ctx, name, inventory.IntegrationConnected)
+	in, err := h.Get(ctx, name)
+	if err != nil {
+		return in, err
+	}
+	if in.State != inventory.IntegrationDegraded || h.AcceptLoss == nil {
+		return h.move(ctx, name, inventory.IntegrationConnected)
+	}
+	if err := h.AcceptLoss(ctx, in.ID); err != nil {
+		return in, fmt.Errorf("confirm the loss of tags of integration %s: %w", name, err)
+	}
+	h.nudge(ctx, in.ID)
+	return h.Get(ctx, name)
 }
 
 func (h *Hub) move(ctx context.Context, name, state string) (inventory.Integration, error) {
