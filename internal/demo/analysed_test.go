@@ -18,7 +18,7 @@ import (
 // analysed indexes every image of the fleet as the program would, by reference.
 func analysed(t *testing.T) map[string]index.Result {
 	t.Helper()
-	f := fleet(t, "")
+	f := shared(t)
 	host, _ := push(t, f)
 	client := &http.Transport{}
 	t.Cleanup(client.CloseIdleConnections)

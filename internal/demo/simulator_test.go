@@ -30,7 +30,7 @@ func TestPushFillsTheSimulator(t *testing.T) {
 		Registry: server.Host(), Username: artifactorytest.AdminName, Password: artifactorytest.AdminPassword, PlainHTTP: true,
 	}
 	started := time.Now()
-	if err := fleet(t, "").Push(t.Context(), target); err != nil {
+	if err := shared(t).Push(t.Context(), target); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("pushed in %s", time.Since(started).Round(time.Millisecond))

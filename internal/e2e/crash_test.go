@@ -63,13 +63,14 @@ func TestCrashes(t *testing.T) {
 	want := calm.outcome(ctx, t)
 
 	// Layers and configs come slowly, so that there is enough to interrupt.
-	server.Inject(artifactorytest.Fault{Kind: artifactorytest.FaultSlow, Classes: []string{"blob", "config"}, Delay: 150 * time.Millisecond})
+	server.Inject(artifactorytest.Fault{Kind: artifactorytest.FaultSlow, Classes: []string{"blob", "config"}, Delay: max(200*time.Millisecond, whole/20)})
 	shaken := prepared(ctx, t, path, server, advisories)
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d; an undisturbed run took %s", seed, whole.Round(time.Millisecond))
 	listing, indexing := 0, 0
 	for i := range crashes {
-		after := 150*time.Millisecond + time.Duration(random.Int64N(int64(1200*time.Millisecond)))
+		// By the pace of this machine: none of it is enough for all the work.
+		after := whole/20 + time.Duration(random.Int64N(int64(whole/3)))
 		serving := shaken.serve(t)
 		time.Sleep(after)
 		serving.kill(t)
