@@ -17,6 +17,12 @@ func postgresOptions(t *testing.T) store.Options {
 	return store.Options{URL: storetest.Postgres(t)}
 }
 
+// eachDatabase runs a test on both, for the tests that are not in the suite.
+func eachDatabase(t *testing.T, test func(t *testing.T, options store.Options)) {
+	t.Run("SQLite", func(t *testing.T) { test(t, sqliteOptions(t)) })
+	t.Run("Postgres", func(t *testing.T) { test(t, postgresOptions(t)) })
+}
+
 func opener(options func(t *testing.T) store.Options) func(t *testing.T) *store.Store {
 	return func(t *testing.T) *store.Store {
 		t.Helper()
@@ -48,4 +54,15 @@ func open(t *testing.T, o store.Options) *store.Store {
 
 func TestSQLite(t *testing.T) { storetest.Exercise(t, opener(sqliteOptions)) }
 
-func TestPostgres(t *testing.T) { storetest.Exercise(t, opener(postgresOptions)) }
+func TestPostgres(t *testing.T) {
+	template := storetest.NewTemplate(t, func(url string) {
+		s, err := store.Open(t.Context(), store.Options{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	storetest.Exercise(t, opener(func(t *testing.T) store.Options { return store.Options{URL: template.Copy(t)} }))
+}

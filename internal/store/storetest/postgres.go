@@ -29,6 +29,11 @@ const PostgresEnv = "TALLYMAN_TEST_POSTGRES"
 // there is no PostgreSQL it skips t, saying what to install; in CI (CI=true) it fails.
 func Postgres(t testing.TB) string {
 	t.Helper()
+	return database(t, "template0")
+}
+
+func database(t testing.TB, template string) string {
+	t.Helper()
 	server, err := server()
 	if err != nil {
 		if os.Getenv("CI") == "true" { //nolint:forbidigo // this is a test's environment, not the program's
@@ -37,7 +42,7 @@ func Postgres(t testing.TB) string {
 		t.Skipf("no PostgreSQL to test with: %v", err)
 	}
 	name := "t_" + strings.ToLower(rand.Text()[:16])
-	admin(t, server, "CREATE DATABASE "+name+" TEMPLATE template0")
+	admin(t, server, "CREATE DATABASE "+name+" TEMPLATE "+template)
 	t.Cleanup(func() { admin(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
 	u, err := url.Parse(server)
 	if err != nil {
@@ -45,6 +50,28 @@ func Postgres(t testing.TB) string {
 	}
 	u.Path = "/" + name
 	return u.String()
+}
+
+// Template makes a database that others are copied from, so that many tests of one
+// process make the tables once. It ends with t.
+type Template struct{ name string }
+
+// NewTemplate fills a database by prepare, which must let go of it.
+func NewTemplate(t testing.TB, prepare func(url string)) Template {
+	t.Helper()
+	made := database(t, "template0")
+	prepare(made)
+	u, err := url.Parse(made)
+	if err != nil {
+		t.Fatalf("the address of the test server cannot be read")
+	}
+	return Template{strings.TrimPrefix(u.Path, "/")}
+}
+
+// Copy is Postgres with the tables of the template.
+func (tpl Template) Copy(t testing.TB) string {
+	t.Helper()
+	return database(t, tpl.name)
 }
 
 func admin(t testing.TB, server, statement string) {
