@@ -3,7 +3,6 @@ package advisory
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -409,16 +408,4 @@ func (c *counter) KEV(_ context.Context, entries []inventory.KEV) error {
 func (c *counter) EPSS(_ context.Context, scores []inventory.EPSS) error {
 	c.n += len(scores)
 	return nil
-}
-
-// MarshalText lets a state be kept as one value by stores that know nothing of it.
-func (s FeedState) MarshalText() ([]byte, error) {
-	type bare FeedState
-	return json.Marshal(bare(s))
-}
-
-// UnmarshalText reads what MarshalText wrote.
-func (s *FeedState) UnmarshalText(text []byte) error {
-	type bare FeedState
-	return json.Unmarshal(text, (*bare)(s))
 }

@@ -18,7 +18,7 @@ func BenchmarkImage(b *testing.B) {
 	n := 0
 	for _, p := range packages {
 		for _, key := range KeysOf(p) {
-			candidates[key] = l[key]
+			candidates[key] = l.byKey[key]
 		}
 		n += len(candidatesOf(p, candidates))
 	}

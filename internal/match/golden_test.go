@@ -35,7 +35,7 @@ type score struct {
 }
 
 func TestGolden(t *testing.T) {
-	l := ledger{}
+	l := newLedger()
 	for _, a := range readLines[inventory.Advisory](t, factRecords) {
 		l.add(a)
 	}

@@ -24,28 +24,27 @@ type pair struct {
 	Clean     bool   `json:"clean"`
 }
 
-// ledger is candidates by key.
-type ledger map[inventory.AffectedKey][]inventory.Advisory
+// ledger is candidates by key, each record once.
+type ledger struct {
+	byKey map[inventory.AffectedKey][]inventory.Advisory
+	live  map[string]bool // by id; false for what its database has withdrawn since
+}
+
+func newLedger() ledger {
+	return ledger{map[inventory.AffectedKey][]inventory.Advisory{}, map[string]bool{}}
+}
 
 func (l ledger) add(a inventory.Advisory) {
+	if _, again := l.live[a.ID]; again {
+		return
+	}
+	l.live[a.ID] = a.Withdrawn == nil
 	for _, key := range AdvisoryKeys(a) {
-		if !slices.ContainsFunc(l[key], func(b inventory.Advisory) bool { return a.ID == b.ID }) {
-			l[key] = append(l[key], a)
-		}
+		l.byKey[key] = append(l.byKey[key], a)
 	}
 }
 
-func (l ledger) of(p inventory.Package) []inventory.Advisory {
-	var out []inventory.Advisory
-	for _, key := range KeysOf(p) {
-		for _, a := range l[key] {
-			if !slices.ContainsFunc(out, func(b inventory.Advisory) bool { return a.ID == b.ID }) {
-				out = append(out, a)
-			}
-		}
-	}
-	return out
-}
+func (l ledger) of(p inventory.Package) []inventory.Advisory { return candidatesOf(p, l.byKey) }
 
 // Advisories, KEV and EPSS make a ledger what feeds are imported into.
 func (l ledger) Advisories(_ context.Context, batch []inventory.Advisory) error {
@@ -60,23 +59,11 @@ func (l ledger) EPSS(context.Context, []inventory.EPSS) error { return nil }
 
 func load(t testing.TB, path string) ledger {
 	t.Helper()
-	l := ledger{}
+	l := newLedger()
 	if _, err := advisory.Import(t.Context(), path, l); err != nil {
 		t.Fatal(err)
 	}
 	return l
-}
-
-// ids are those of the advisories that stand: what its database has withdrawn since is
-// no longer to be found.
-func (l ledger) ids() map[string]bool {
-	ids := map[string]bool{}
-	for _, list := range l {
-		for _, a := range list {
-			ids[a.ID] = a.Withdrawn == nil
-		}
-	}
-	return ids
 }
 
 func readLines[T any](t testing.TB, file string) []T {
@@ -144,18 +131,22 @@ func checkPairs(t *testing.T, l ledger, pairs []pair) {
 	}
 }
 
-func TestTruthPairs(t *testing.T) {
+// TestTruth runs on the full truth, read once.
+func TestTruth(t *testing.T) {
 	root := truthData(t)
 	l := load(t, filepath.Join(root, "osv"))
+	t.Run("pairs", func(t *testing.T) { truthPairs(t, root, l) })
+	t.Run("lockfiles", func(t *testing.T) { truthLockfiles(t, root, l) })
+	t.Run("inventories", func(t *testing.T) { truthInventories(t, root, l) })
+}
+
+func truthPairs(t *testing.T, root string, l ledger) {
 	checkPairs(t, l, readLines[pair](t, filepath.Join(root, "truth", "eval-pairs.jsonl")))
 }
 
-// TestTruthLockfiles demands every id that another tool named for the packages of real
+// truthLockfiles demands every id that another tool named for the packages of real
 // lock files, as far as its advisory is among those at hand.
-func TestTruthLockfiles(t *testing.T) {
-	root := truthData(t)
-	l := load(t, filepath.Join(root, "osv"))
-	ids := l.ids()
+func truthLockfiles(t *testing.T, root string, l ledger) {
 	type line struct {
 		pair
 		IDs []string `json:"ids"`
@@ -164,7 +155,7 @@ func TestTruthLockfiles(t *testing.T) {
 	for _, one := range readLines[line](t, filepath.Join(root, "truth", "lockfiles-e2e-expected.jsonl")) {
 		verdicts := Verdicts(one.pkg(), l.of(one.pkg()))
 		for _, id := range one.IDs {
-			if !ids[id] {
+			if !l.live[id] {
 				continue
 			}
 			if checked++; !found(verdicts, id) {
@@ -178,10 +169,8 @@ func TestTruthLockfiles(t *testing.T) {
 	t.Logf("%d expectations", checked)
 }
 
-// TestTruthInventories demands exactly the expected ids of real images.
-func TestTruthInventories(t *testing.T) {
-	root := truthData(t)
-	l := load(t, filepath.Join(root, "osv"))
+// truthInventories demands exactly the expected ids of real images.
+func truthInventories(t *testing.T, root string, l ledger) {
 	raw, err := os.ReadFile(filepath.Join(root, "inventories", "inventories.json"))
 	if err != nil {
 		t.Fatal(err)
