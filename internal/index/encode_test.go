@@ -7,8 +7,6 @@ import (
 	"bytes"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
 func sample() *record {
@@ -128,5 +126,4 @@ func TestEcosystems(t *testing.T) {
 	if got := parseReleaseFile("CentOS Linux release 7.9.2009 (Core)\n"); got.ID != "centos" || release(got) != "7" {
 		t.Errorf("%+v", got)
 	}
-	_ = inventory.Distro{}
 }

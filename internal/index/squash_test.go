@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/internal/index"
-	"github.com/tallyman-dev/tallyman/internal/inventory"
 	"github.com/tallyman-dev/tallyman/internal/oci/ocitest"
 )
 
@@ -159,5 +158,3 @@ func TestJarUnderALinkedParentIsReplaced(t *testing.T) {
 		t.Error(diff)
 	}
 }
-
-var _ = inventory.Image{}
