@@ -17,10 +17,12 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
-// crashes is how often the server is killed, and seed decides when.
+// crashes is how often the server is killed, startCrashes of them from its start on;
+// seed decides when.
 const (
-	crashes = 10
-	seed    = 20261122
+	crashes      = 10
+	startCrashes = 3
+	seed         = 20261122
 )
 
 // outcome is all that an undisturbed and a disturbed run must agree on.
@@ -58,20 +60,23 @@ func TestCrashes(t *testing.T) {
 	started := time.Now()
 	serving := calm.serve(t)
 	calm.settled(ctx, t, serving, len(tags))
-	whole := time.Since(started)
+	t.Logf("seed %d; an undisturbed run took %s", seed, time.Since(started).Round(time.Millisecond))
 	serving.stop(t)
 	want := calm.outcome(ctx, t)
 
 	// Layers and configs come slowly, so that there is enough to interrupt.
-	server.Inject(artifactorytest.Fault{Kind: artifactorytest.FaultSlow, Classes: []string{"blob", "config"}, Delay: max(200*time.Millisecond, whole/20)})
+	server.Inject(artifactorytest.Fault{Kind: artifactorytest.FaultSlow, Classes: []string{"blob", "config"}, Delay: 200 * time.Millisecond})
 	shaken := prepared(ctx, t, path, server, advisories)
 	random := rand.New(rand.NewPCG(seed, 0))
-	t.Logf("seed %d; an undisturbed run took %s", seed, whole.Round(time.Millisecond))
 	listing, indexing := 0, 0
 	for i := range crashes {
-		// By the pace of this machine: none of it is enough for all the work.
-		after := whole/20 + time.Duration(random.Int64N(int64(whole/3)))
 		serving := shaken.serve(t)
+		// The first ones fall anywhere after the start, the others while images are indexed.
+		if i >= startCrashes {
+			serving.ready(t)
+			shaken.listed(ctx, t, len(tags))
+		}
+		after := time.Duration(random.Int64N(int64(time.Second)))
 		time.Sleep(after)
 		serving.kill(t)
 		status := shaken.status(ctx, t)
@@ -100,6 +105,18 @@ func TestCrashes(t *testing.T) {
 	if want.Analysed != len(tags) || want.Failed != 0 {
 		t.Errorf("%d of %d tags analysed, %d failed", want.Analysed, len(tags), want.Failed)
 	}
+}
+
+// listed waits until the ledger knows of all tags.
+func (p program) listed(ctx context.Context, t *testing.T, tags int) {
+	t.Helper()
+	for range 300 {
+		if p.status(ctx, t).TagsSeen >= tags {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("fewer than %d tags listed after 30 s", tags)
 }
 
 // prepared is a new data directory, connected to the simulator, that knows the
