@@ -17,26 +17,46 @@ import (
 
 // The nouns, as the server sends them.
 type (
-	Integration       = inventory.Integration
+	// Integration is one connection to one registry.
+	Integration = inventory.Integration
+	// IntegrationChange is what somebody types about an integration, with its secrets.
 	IntegrationChange = inventory.IntegrationChange
-	ConnectionTest    = inventory.ConnectionTest
-	TestResult        = inventory.TestResult
-	TagRow            = inventory.TagRow
-	TagFilter         = inventory.TagFilter
-	TagPage           = inventory.TagPage
-	TagMove           = inventory.TagMove
-	Image             = inventory.Image
-	SBOM              = inventory.SBOM
-	Report            = inventory.Report
-	Status            = inventory.Status
-	AdvisoryStatus    = inventory.AdvisoryStatus
-	Token             = inventory.Token
-	NewToken          = inventory.NewToken
-	TokenSecret       = inventory.TokenSecret
-	SigninLink        = inventory.SigninLink
-	Caller            = inventory.Caller
-	Version           = inventory.Version
-	Error             = inventory.Error
+	// ConnectionTest asks whether an integration that need not be saved would work.
+	ConnectionTest = inventory.ConnectionTest
+	// TestResult is what a test of a connection found, by repository key.
+	TestResult = inventory.TestResult
+	// TagRow is a tag and what is known of its image.
+	TagRow = inventory.TagRow
+	// TagFilter narrows a listing of tags.
+	TagFilter = inventory.TagFilter
+	// TagPage is one page of tags.
+	TagPage = inventory.TagPage
+	// TagMove is one entry of a tag's history.
+	TagMove = inventory.TagMove
+	// Image is one manifest: a platform image, or an index of them.
+	Image = inventory.Image
+	// SBOM is an image's bill of materials.
+	SBOM = inventory.SBOM
+	// Report is an image's findings.
+	Report = inventory.Report
+	// Status is the coverage ledger.
+	Status = inventory.Status
+	// AdvisoryStatus is what is known of advisories.
+	AdvisoryStatus = inventory.AdvisoryStatus
+	// Token is a machine's credential, without its secret.
+	Token = inventory.Token
+	// NewToken asks for a token.
+	NewToken = inventory.NewToken
+	// TokenSecret is a new token: the only time that its secret is seen.
+	TokenSecret = inventory.TokenSecret
+	// SigninLink is a one-time way into the dashboard.
+	SigninLink = inventory.SigninLink
+	// Caller is who the server takes a client for.
+	Caller = inventory.Caller
+	// Version is what runs on a server.
+	Version = inventory.Version
+	// Error is a sentence for people, with its kind and what to do about it.
+	Error = inventory.Error
 )
 
 // The kinds of error, for errors.Is.

@@ -120,7 +120,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // guarded lets through who may use a route, and tells what goes wrong in it.
 func (a *API) guarded(rt route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if _, err := a.allow(r, rt.need); err != nil {
+		if err := a.allow(r, rt.need); err != nil {
 			a.fail(w, r, err)
 			return
 		}
@@ -132,7 +132,7 @@ func (a *API) guarded(rt route) http.HandlerFunc {
 
 // unknownRoute tells a wrong path only to those who may know the right ones.
 func (a *API) unknownRoute(w http.ResponseWriter, r *http.Request) {
-	if _, err := a.allow(r, SignedIn); err != nil {
+	if err := a.allow(r, SignedIn); err != nil {
 		a.fail(w, r, err)
 		return
 	}

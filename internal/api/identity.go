@@ -114,28 +114,28 @@ func reachOfScope(scope string) Permission {
 }
 
 // allow answers nil when the caller may use a route that needs need.
-func (a *API) allow(r *http.Request, need Permission) (identity, error) {
+func (a *API) allow(r *http.Request, need Permission) error {
 	if need == Open {
-		return identity{}, nil
+		return nil
 	}
 	id, err := a.identify(r)
 	if err != nil {
-		return identity{}, err
+		return err
 	}
 	if id.reach == Open {
-		return identity{}, inventory.Errorf(inventory.ErrUnauthorized, "not signed in").
+		return inventory.Errorf(inventory.ErrUnauthorized, "not signed in").
 			WithRemedy("send a token (Authorization: Bearer …) or sign in to the dashboard")
 	}
 	if id.session {
 		if err := a.crossOrigin.Check(r); err != nil {
-			return identity{}, inventory.Errorf(inventory.ErrForbidden, "the request comes from another site")
+			return inventory.Errorf(inventory.ErrForbidden, "the request comes from another site")
 		}
 	}
 	if id.reach < need {
-		return identity{}, inventory.Errorf(inventory.ErrForbidden, "%s may not do this", id.name).
+		return inventory.Errorf(inventory.ErrForbidden, "%s may not do this", id.name).
 			WithRemedy("%s", needs(need))
 	}
-	return id, nil
+	return nil
 }
 
 func needs(p Permission) string {

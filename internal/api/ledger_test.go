@@ -20,8 +20,6 @@ const ref = "acme.example/docker-local/team/app:1.0"
 
 func digest(c string) string { return "sha256:" + strings.Repeat(c, 64) }
 
-func ptr[T any](v T) *T { return &v }
-
 // ledger is a store in memory with one integration and one image.
 type ledger struct {
 	mu      sync.Mutex
@@ -47,8 +45,10 @@ func newLedger() *ledger {
 	}
 	l.in = []inventory.Integration{{ID: 1, Name: "main", Kind: "artifactory", URL: "https://acme.example", Registry: "acme.example", State: "connected", HasSecret: true, HookSecret: true}}
 	for i, tag := range []string{"1.0", "1.1", "waiting", "broken"} {
-		row := inventory.TagRow{ID: int64(i), Integration: "main", Registry: "acme.example", RepositoryKey: "docker-local", Image: "team/app", Tag: tag,
-			Reference: "acme.example/docker-local/team/app:" + tag, Digest: digest(string(rune('a' + i))), Platforms: []string{"linux/amd64"}, State: "analysed", Findings: &inventory.Counts{High: 1}}
+		row := inventory.TagRow{
+			ID: int64(i), Integration: "main", Registry: "acme.example", RepositoryKey: "docker-local", Image: "team/app", Tag: tag,
+			Reference: "acme.example/docker-local/team/app:" + tag, Digest: digest(string(rune('a' + i))), Platforms: []string{"linux/amd64"}, State: "analysed", Findings: &inventory.Counts{High: 1},
+		}
 		l.tags = append(l.tags, row)
 		l.images[row.Digest] = inventory.Image{Digest: row.Digest, Kind: "image", Platform: "linux/amd64", State: "analysed", ChainID: "chain", Layers: []inventory.ImageLayer{{Index: 0}, {Index: 1}}}
 	}
@@ -57,7 +57,8 @@ func newLedger() *ledger {
 	l.tags[3].State, l.tags[3].Problem = "failed", "layer 2 is not a tar archive"
 	l.images[l.tags[3].Digest] = inventory.Image{Digest: l.tags[3].Digest, Kind: "image", State: "failed", Problem: "layer 2 is not a tar archive"}
 	l.images[l.tags[1].Digest] = inventory.Image{Digest: l.tags[1].Digest, Kind: "index", State: "analysed", Members: []inventory.IndexMember{
-		{Digest: digest("e"), Kind: "image", Platform: "linux/arm64/v8"}, {Digest: digest("a"), Kind: "image", Platform: "linux/amd64"}, {Digest: digest("f"), Kind: "attestation"}}}
+		{Digest: digest("e"), Kind: "image", Platform: "linux/arm64/v8"}, {Digest: digest("a"), Kind: "image", Platform: "linux/amd64"}, {Digest: digest("f"), Kind: "attestation"},
+	}}
 	return l
 }
 

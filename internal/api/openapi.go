@@ -64,8 +64,10 @@ func (s schemas) operation(rt route) object {
 		parameters = append(parameters, object{"name": name, "in": "path", "required": true, "schema": object{"type": "string"}})
 	}
 	for _, p := range rt.query {
-		parameters = append(parameters, object{"name": p.name, "in": "query", "required": p.required,
-			"description": p.summary, "schema": object{"type": p.kind}})
+		parameters = append(parameters, object{
+			"name": p.name, "in": "query", "required": p.required,
+			"description": p.summary, "schema": object{"type": p.kind},
+		})
 	}
 	if parameters != nil {
 		op["parameters"] = parameters

@@ -47,8 +47,10 @@ func problemKinds() []problemKind {
 func problemOf(err error) (p Problem, ours bool) {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return Problem{Type: problemURN + "too-large", Title: "Too large", Status: http.StatusRequestEntityTooLarge,
-			Detail: "the body is larger than this route takes"}, false
+		return Problem{
+			Type: problemURN + "too-large", Title: "Too large", Status: http.StatusRequestEntityTooLarge,
+			Detail: "the body is larger than this route takes",
+		}, false
 	}
 	for _, k := range problemKinds() {
 		if !errors.Is(err, k.kind) {
@@ -64,8 +66,10 @@ func problemOf(err error) (p Problem, ours bool) {
 		}
 		return p, errors.Is(k.kind, inventory.ErrUnavailable)
 	}
-	return Problem{Type: problemURN + "internal", Title: "Internal error", Status: http.StatusInternalServerError,
-		Detail: "something went wrong in Tallyman", Remedy: "the log of the server says what"}, true
+	return Problem{
+		Type: problemURN + "internal", Title: "Internal error", Status: http.StatusInternalServerError,
+		Detail: "something went wrong in Tallyman", Remedy: "the log of the server says what",
+	}, true
 }
 
 // oneLine keeps an error to one line of bounded length: parts of it may come from a

@@ -67,69 +67,121 @@ func routes() []route {
 func integrationRoutes() []route {
 	const one = "/api/v1/integrations/{name}"
 	return []route{
-		{method: "GET", path: "/api/v1/integrations", need: Read, summary: "Every integration with its state",
-			status: 200, reply: []inventory.Integration{}, serve: (*API).listIntegrations},
-		{method: "POST", path: "/api/v1/integrations", need: Edit, summary: "Connect a registry",
-			body: inventory.IntegrationChange{}, status: 201, reply: inventory.Integration{}, serve: (*API).addIntegration},
-		{method: "GET", path: one, need: Read, summary: "One integration",
-			status: 200, reply: inventory.Integration{}, serve: (*API).getIntegration},
-		{method: "PUT", path: one, need: Edit, summary: "Change an integration; a blank secret keeps the saved one",
-			body: inventory.IntegrationChange{}, status: 200, reply: inventory.Integration{}, serve: (*API).updateIntegration},
-		{method: "DELETE", path: one, need: Admin, summary: "Delete an integration and the data that no other holds",
-			status: 204, serve: (*API).deleteIntegration},
-		{method: "POST", path: one + "/test", need: Edit, summary: "Test the connection of a saved integration",
-			status: 200, reply: inventory.TestResult{}, serve: (*API).testSaved},
-		{method: "POST", path: one + "/pause", need: Edit, summary: "Stop looking until it resumes",
-			status: 200, reply: inventory.Integration{}, serve: (*API).pauseIntegration},
-		{method: "POST", path: one + "/resume", need: Edit, summary: "Look again",
-			status: 200, reply: inventory.Integration{}, serve: (*API).resumeIntegration},
-		{method: "POST", path: one + "/disconnect", need: Edit, summary: "Erase the credentials, keep the data",
-			status: 200, reply: inventory.Integration{}, serve: (*API).disconnectIntegration},
-		{method: "POST", path: "/api/v1/test-connection", need: Edit, summary: "Test a connection that is not saved",
-			body: inventory.ConnectionTest{}, status: 200, reply: inventory.TestResult{}, serve: (*API).testConnection},
+		{
+			method: "GET", path: "/api/v1/integrations", need: Read, summary: "Every integration with its state",
+			status: 200, reply: []inventory.Integration{}, serve: (*API).listIntegrations,
+		},
+		{
+			method: "POST", path: "/api/v1/integrations", need: Edit, summary: "Connect a registry",
+			body: inventory.IntegrationChange{}, status: 201, reply: inventory.Integration{}, serve: (*API).addIntegration,
+		},
+		{
+			method: "GET", path: one, need: Read, summary: "One integration",
+			status: 200, reply: inventory.Integration{}, serve: (*API).getIntegration,
+		},
+		{
+			method: "PUT", path: one, need: Edit, summary: "Change an integration; a blank secret keeps the saved one",
+			body: inventory.IntegrationChange{}, status: 200, reply: inventory.Integration{}, serve: (*API).updateIntegration,
+		},
+		{
+			method: "DELETE", path: one, need: Admin, summary: "Delete an integration and the data that no other holds",
+			status: 204, serve: (*API).deleteIntegration,
+		},
+		{
+			method: "POST", path: one + "/test", need: Edit, summary: "Test the connection of a saved integration",
+			status: 200, reply: inventory.TestResult{}, serve: (*API).testSaved,
+		},
+		{
+			method: "POST", path: one + "/pause", need: Edit, summary: "Stop looking until it resumes",
+			status: 200, reply: inventory.Integration{}, serve: (*API).pauseIntegration,
+		},
+		{
+			method: "POST", path: one + "/resume", need: Edit, summary: "Look again",
+			status: 200, reply: inventory.Integration{}, serve: (*API).resumeIntegration,
+		},
+		{
+			method: "POST", path: one + "/disconnect", need: Edit, summary: "Erase the credentials, keep the data",
+			status: 200, reply: inventory.Integration{}, serve: (*API).disconnectIntegration,
+		},
+		{
+			method: "POST", path: "/api/v1/test-connection", need: Edit, summary: "Test a connection that is not saved",
+			body: inventory.ConnectionTest{}, status: 200, reply: inventory.TestResult{}, serve: (*API).testConnection,
+		},
 	}
 }
 
 func imageRoutes() []route {
 	return []route{
-		{method: "GET", path: "/api/v1/images", need: Read, summary: "Tags with what is known of their images, by page",
-			query: imageParameters(), status: 200, reply: inventory.TagPage{}, others: []string{"application/jsonl"}, serve: (*API).listImages},
-		{method: "GET", path: "/api/v1/images/{digest}", need: Read, summary: "One image or index by its digest",
-			status: 200, reply: inventory.Image{}, serve: (*API).getImage},
-		{method: "GET", path: "/api/v1/tag", need: Read, summary: "The tag that a reference names",
-			query: refParameters()[:1], status: 200, reply: inventory.TagRow{}, serve: (*API).getTag},
-		{method: "GET", path: "/api/v1/history", need: Read, summary: "Where a tag pointed, and when",
-			query: refParameters()[:1], status: 200, reply: []inventory.TagMove{}, serve: (*API).getHistory},
-		{method: "GET", path: "/api/v1/sbom", need: Read, summary: "The bill of materials of an image",
+		{
+			method: "GET", path: "/api/v1/images", need: Read, summary: "Tags with what is known of their images, by page",
+			query: imageParameters(), status: 200, reply: inventory.TagPage{}, others: []string{"application/jsonl"}, serve: (*API).listImages,
+		},
+		{
+			method: "GET", path: "/api/v1/images/{digest}", need: Read, summary: "One image or index by its digest",
+			status: 200, reply: inventory.Image{}, serve: (*API).getImage,
+		},
+		{
+			method: "GET", path: "/api/v1/tag", need: Read, summary: "The tag that a reference names",
+			query: refParameters()[:1], status: 200, reply: inventory.TagRow{}, serve: (*API).getTag,
+		},
+		{
+			method: "GET", path: "/api/v1/history", need: Read, summary: "Where a tag pointed, and when",
+			query: refParameters()[:1], status: 200, reply: []inventory.TagMove{}, serve: (*API).getHistory,
+		},
+		{
+			method: "GET", path: "/api/v1/sbom", need: Read, summary: "The bill of materials of an image",
 			query:  append(refParameters(), parameter{"format", "string", false, "json (default), or a format that GET /api/v1/version lists"}),
-			status: 200, reply: inventory.SBOM{}, serve: (*API).getSBOM},
-		{method: "GET", path: "/api/v1/cves", need: Read, summary: "The findings of an image",
-			query: refParameters(), status: 200, reply: inventory.Report{}, serve: (*API).getReport},
-		{method: "GET", path: "/api/v1/status", need: Read, summary: "The coverage ledger",
-			status: 200, reply: inventory.Status{}, serve: (*API).getStatus},
+			status: 200, reply: inventory.SBOM{}, serve: (*API).getSBOM,
+		},
+		{
+			method: "GET", path: "/api/v1/cves", need: Read, summary: "The findings of an image",
+			query: refParameters(), status: 200, reply: inventory.Report{}, serve: (*API).getReport,
+		},
+		{
+			method: "GET", path: "/api/v1/status", need: Read, summary: "The coverage ledger",
+			status: 200, reply: inventory.Status{}, serve: (*API).getStatus,
+		},
 	}
 }
 
 func machineRoutes() []route {
 	return []route{
-		{method: "GET", path: "/api/v1/advisories", need: Read, summary: "What is known of advisories",
-			status: 200, reply: inventory.AdvisoryStatus{}, serve: (*API).getAdvisories},
-		{method: "POST", path: "/api/v1/advisories/import", need: Admin, upload: "application/octet-stream",
+		{
+			method: "GET", path: "/api/v1/advisories", need: Read, summary: "What is known of advisories",
+			status: 200, reply: inventory.AdvisoryStatus{}, serve: (*API).getAdvisories,
+		},
+		{
+			method: "POST", path: "/api/v1/advisories/import", need: Admin, upload: "application/octet-stream",
 			summary: "Import advisories: OSV zip or JSON, KEV JSON, EPSS CSV, recognised by content",
-			status:  200, reply: inventory.AdvisoryStatus{}, serve: (*API).importAdvisories},
-		{method: "GET", path: "/api/v1/tokens", need: Admin, summary: "Tokens of machines, without their secrets",
-			status: 200, reply: []inventory.Token{}, serve: (*API).listTokens},
-		{method: "POST", path: "/api/v1/tokens", need: Admin, summary: "Create a token; its secret is shown this once",
-			body: inventory.NewToken{}, status: 201, reply: inventory.TokenSecret{}, serve: (*API).createToken},
-		{method: "DELETE", path: "/api/v1/tokens/{name}", need: Admin, summary: "Revoke a token",
-			status: 204, serve: (*API).revokeToken},
-		{method: "POST", path: "/api/v1/signin-links", need: Admin, summary: "Create a one-time link into the dashboard",
-			status: 201, reply: inventory.SigninLink{}, serve: (*API).createSigninLink},
-		{method: "GET", path: "/api/v1/me", need: SignedIn, summary: "Who calls",
-			status: 200, reply: inventory.Caller{}, serve: (*API).getCaller},
-		{method: "GET", path: "/api/v1/version", need: SignedIn, summary: "What runs here",
-			status: 200, reply: inventory.Version{}, serve: (*API).getVersion},
-		{method: "GET", path: "/api/v1/openapi.json", need: SignedIn, summary: "This document",
-			status: 200, reply: map[string]any{}, serve: (*API).getOpenAPI},
+			status:  200, reply: inventory.AdvisoryStatus{}, serve: (*API).importAdvisories,
+		},
+		{
+			method: "GET", path: "/api/v1/tokens", need: Admin, summary: "Tokens of machines, without their secrets",
+			status: 200, reply: []inventory.Token{}, serve: (*API).listTokens,
+		},
+		{
+			method: "POST", path: "/api/v1/tokens", need: Admin, summary: "Create a token; its secret is shown this once",
+			body: inventory.NewToken{}, status: 201, reply: inventory.TokenSecret{}, serve: (*API).createToken,
+		},
+		{
+			method: "DELETE", path: "/api/v1/tokens/{name}", need: Admin, summary: "Revoke a token",
+			status: 204, serve: (*API).revokeToken,
+		},
+		{
+			method: "POST", path: "/api/v1/signin-links", need: Admin, summary: "Create a one-time link into the dashboard",
+			status: 201, reply: inventory.SigninLink{}, serve: (*API).createSigninLink,
+		},
+		{
+			method: "GET", path: "/api/v1/me", need: SignedIn, summary: "Who calls",
+			status: 200, reply: inventory.Caller{}, serve: (*API).getCaller,
+		},
+		{
+			method: "GET", path: "/api/v1/version", need: SignedIn, summary: "What runs here",
+			status: 200, reply: inventory.Version{}, serve: (*API).getVersion,
+		},
+		{
+			method: "GET", path: "/api/v1/openapi.json", need: SignedIn, summary: "This document",
+			status: 200, reply: map[string]any{}, serve: (*API).getOpenAPI,
+		},
 	}
 }

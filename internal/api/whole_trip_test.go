@@ -57,8 +57,10 @@ func walk(t *testing.T, c *client.Client) {
 	}
 	in, err := c.AddIntegration(ctx, client.IntegrationChange{Integration: client.Integration{Name: "second", URL: "https://second.example/", Repositories: []string{" a ", ""}}, Secret: "s"})
 	must("add", err)
-	want := client.Integration{Name: "second", Kind: "artifactory", URL: "https://second.example", Registry: "second.example", HasSecret: true, State: "connected",
-		Repositories: []string{"a"}, Include: []string{}, Exclude: []string{}, Tags: []string{}, AuthHosts: []string{}, Keys: []inventory.RepositoryKey{}}
+	want := client.Integration{
+		Name: "second", Kind: "artifactory", URL: "https://second.example", Registry: "second.example", HasSecret: true, State: "connected",
+		Repositories: []string{"a"}, Include: []string{}, Exclude: []string{}, Tags: []string{}, AuthHosts: []string{}, Keys: []inventory.RepositoryKey{},
+	}
 	if diff := cmp.Diff(want, in); diff != "" {
 		t.Errorf("added (-want +got):\n%s", diff)
 	}

@@ -49,6 +49,10 @@ func chromium(t *testing.T) context.Context {
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(cancel)
+	// The browser lives as long as the context of its first step: that one gets no limit.
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
+		t.Fatalf("start %s: %v", program, err)
+	}
 	return ctx
 }
 
@@ -130,7 +134,8 @@ func TestBrowser(t *testing.T) {
 		}
 		if slices.Contains(in.Repositories, "docker-legacy") {
 			return inventory.TestResult{Error: "repository access failed for: docker-legacy", Repositories: []inventory.RepositoryKey{
-				{Key: "docker-local", OK: true, Class: "local", PackageType: "docker"}, {Key: "docker-legacy", Error: "403 Forbidden", Remedy: "Give it Read."}}}, nil
+				{Key: "docker-local", OK: true, Class: "local", PackageType: "docker"}, {Key: "docker-legacy", Error: "403 Forbidden", Remedy: "Give it Read."},
+			}}, nil
 		}
 		return inventory.TestResult{OK: true, Repositories: []inventory.RepositoryKey{{Key: "docker-local", OK: true}}}, nil
 	}
@@ -200,12 +205,21 @@ func TestPagesInABrowser(t *testing.T) {
 	empty := serve(t, newFleet())
 	do(t, ctx, "sign in", chromedp.Navigate(empty.URL+"/signin/setup-link"), chromedp.Navigate(srv.URL+"/signin"))
 	type look struct{ name, url string }
-	looks := []look{{"signin", srv.URL + "/signin"}, {"empty", empty.URL + "/"}, {"overview", srv.URL + "/"}, {"images", srv.URL + "/images"},
-		{"image", srv.URL + imagePath("")}, {"image-layers", srv.URL + imagePath("&layer=4,5&packages=all")},
+	looks := []look{
+		{"signin", srv.URL + "/signin"},
+		{"empty", empty.URL + "/"},
+		{"overview", srv.URL + "/"},
+		{"images", srv.URL + "/images"},
+		{"image", srv.URL + imagePath("")},
+		{"image-layers", srv.URL + imagePath("&layer=4,5&packages=all")},
 		{"image-failed", srv.URL + "/image?ref=" + url.QueryEscape("acme.jfrog.io/docker-local/data/gpu-train:12.4")},
 		{"repository", srv.URL + "/repository?repository=docker-prod-local&image=payments/checkout-api&gone=1"},
-		{"activity", srv.URL + "/activity"}, {"integrations", srv.URL + "/integrations"}, {"connect", srv.URL + "/connect"},
-		{"integration", srv.URL + "/integrations/berlin-dc"}, {"delete", srv.URL + "/integrations/acme-main/delete"}}
+		{"activity", srv.URL + "/activity"},
+		{"integrations", srv.URL + "/integrations"},
+		{"connect", srv.URL + "/connect"},
+		{"integration", srv.URL + "/integrations/berlin-dc"},
+		{"delete", srv.URL + "/integrations/acme-main/delete"},
+	}
 	for _, width := range []int64{1280, 390} {
 		for _, theme := range []string{"light", "dark"} {
 			if *shots == "" && (width == 1280) != (theme == "light") {

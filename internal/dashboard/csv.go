@@ -42,8 +42,10 @@ func (d *Dashboard) imagesCSV(w http.ResponseWriter, r *http.Request, f imagesFi
 		return err
 	}
 	out := csvFile(w, "tallyman-images.csv")
-	_ = out.Write([]string{"integration", "repository_key", "image", "tag", "reference", "digest", "state", "problem",
-		"critical", "high", "medium", "low", "unspecified", "fixable", "packages", "base", "pushed", "first_seen", "gone"})
+	_ = out.Write([]string{
+		"integration", "repository_key", "image", "tag", "reference", "digest", "state", "problem",
+		"critical", "high", "medium", "low", "unspecified", "fixable", "packages", "base", "pushed", "first_seen", "gone",
+	})
 	for {
 		for _, row := range page.Rows {
 			_ = out.Write(imageCells(row))
@@ -79,8 +81,10 @@ func imageCells(row inventory.TagRow) []string {
 // findingsCSV sends the findings that the page of an image shows.
 func findingsCSV(w http.ResponseWriter, d inventory.Dossier, list []inventory.Finding) {
 	out := csvFile(w, fmt.Sprintf("tallyman-findings-%s.csv", strings.TrimPrefix(d.Image.Digest, "sha256:")[:min(12, len(strings.TrimPrefix(d.Image.Digest, "sha256:")))]))
-	_ = out.Write([]string{"reference", "digest", "platform", "id", "aliases", "severity", "severity_source", "cvss", "epss", "kev",
-		"package", "version", "purl", "fixed_versions", "layer", "layer_diff_id", "origin", "first_seen", "advisory", "range", "comparator"})
+	_ = out.Write([]string{
+		"reference", "digest", "platform", "id", "aliases", "severity", "severity_source", "cvss", "epss", "kev",
+		"package", "version", "purl", "fixed_versions", "layer", "layer_diff_id", "origin", "first_seen", "advisory", "range", "comparator",
+	})
 	for _, f := range list {
 		cvss, epss := "", ""
 		if f.CVSS != nil {

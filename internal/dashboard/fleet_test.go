@@ -195,9 +195,11 @@ func (f *fleet) Image(_ context.Context, d string) (inventory.Image, error) {
 func (f *fleet) Placed(_ context.Context, chain string, _ int) ([]inventory.Placed, error) {
 	return f.placed[chain], nil
 }
+
 func (f *fleet) Bases(_ context.Context, chain string) ([]inventory.Base, error) {
 	return f.bases[chain], nil
 }
+
 func (f *fleet) Findings(_ context.Context, d string) ([]inventory.Finding, error) {
 	return f.findings[d], nil
 }

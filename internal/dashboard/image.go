@@ -149,8 +149,10 @@ func (x reading) platforms() []choice {
 	}
 	for _, m := range x.dossier.Index.Members {
 		if m.Kind == inventory.ImageKind {
-			out = append(out, choice{Word: m.Platform, On: m.Digest == x.dossier.Image.Digest,
-				Link: x.link(reportFilter{Ref: x.f.Ref, Platform: m.Platform})})
+			out = append(out, choice{
+				Word: m.Platform, On: m.Digest == x.dossier.Image.Digest,
+				Link: x.link(reportFilter{Ref: x.f.Ref, Platform: m.Platform}),
+			})
 		}
 	}
 	return out

@@ -48,7 +48,7 @@ func (d *Dashboard) live(w http.ResponseWriter, r *http.Request, _ visit) error 
 		}
 		if message != "" {
 			if _, err := fmt.Fprint(w, message); err != nil {
-				return nil //nolint:nilerr // the page was closed
+				return nil // the page was closed
 			}
 			_ = control.Flush()
 		}

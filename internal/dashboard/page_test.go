@@ -47,9 +47,11 @@ func imagePath(more string) string { return "/image?ref=" + url.QueryEscape(chec
 
 // pages are all that somebody can open.
 func pages() []string {
-	return []string{"/", "/images", "/images?by=tag", imagePath(""), imagePath("&packages=all&layer=5"),
+	return []string{
+		"/", "/images", "/images?by=tag", imagePath(""), imagePath("&packages=all&layer=5"),
 		"/repository?repository=docker-prod-local&image=payments/checkout-api", "/activity", "/integrations", "/connect",
-		"/integrations/acme-main", "/integrations/acme-main/disconnect", "/integrations/acme-main/delete"}
+		"/integrations/acme-main", "/integrations/acme-main/disconnect", "/integrations/acme-main/delete",
+	}
 }
 
 func TestNobodySeesAPageWithoutSignIn(t *testing.T) {

@@ -17,15 +17,21 @@ func sample() *fleet {
 	f := newFleet()
 	f.advisories = inventory.AdvisoryStatus{Records: 301_000, Newest: ptr(now().Add(-14 * time.Minute)), AgeS: ptr(int64(840))}
 	f.integrations = []inventory.Integration{
-		{ID: 1, Name: "acme-main", Kind: "artifactory", URL: "https://acme.jfrog.io", Registry: "acme.jfrog.io", HasSecret: true, HookSecret: true,
+		{
+			ID: 1, Name: "acme-main", Kind: "artifactory", URL: "https://acme.jfrog.io", Registry: "acme.jfrog.io", HasSecret: true, HookSecret: true,
 			Repositories: []string{"docker-prod-local", "docker-local", "docker-remote"}, State: "connected", LastPoll: ptr(now().Add(-12 * time.Second)), LastReconcile: ptr(now().Add(-90 * time.Minute)),
-			Keys: []inventory.RepositoryKey{{Key: "docker-prod-local", OK: true, Class: "local"}, {Key: "docker-local", OK: true, Class: "local"}, {Key: "docker-remote", OK: true, Class: "remote"}}},
-		{ID: 2, Name: "berlin-dc", Kind: "artifactory", URL: "https://artifacts.ber.acme.example/artifactory", Registry: "artifacts.ber.acme.example", HasSecret: true, Username: "svc-tallyman",
+			Keys: []inventory.RepositoryKey{{Key: "docker-prod-local", OK: true, Class: "local"}, {Key: "docker-local", OK: true, Class: "local"}, {Key: "docker-remote", OK: true, Class: "remote"}},
+		},
+		{
+			ID: 2, Name: "berlin-dc", Kind: "artifactory", URL: "https://artifacts.ber.acme.example/artifactory", Registry: "artifacts.ber.acme.example", HasSecret: true, Username: "svc-tallyman",
 			Repositories: []string{"team-edge-local", "docker-legacy"}, State: "degraded", Problem: "repository access failed for: docker-legacy",
 			Remedy: "Give svc-tallyman Read on docker-legacy, then test again.", LastPoll: ptr(now().Add(-40 * time.Second)),
-			Keys: []inventory.RepositoryKey{{Key: "team-edge-local", OK: true, Class: "local"}, {Key: "docker-legacy", Class: "local", Error: "403 Forbidden", Remedy: "Give svc-tallyman Read on docker-legacy."}}},
-		{ID: 3, Name: "partner-mirror", Kind: "artifactory", URL: "https://partner.jfrog.io", State: "error", Problem: "authentication failed: invalid credentials or insufficient permissions",
-			Remedy: "Replace the token.", HasSecret: true, LastPoll: ptr(now().Add(-6 * time.Hour)), Keys: []inventory.RepositoryKey{{Key: "docker", Error: "401 Unauthorized"}}},
+			Keys: []inventory.RepositoryKey{{Key: "team-edge-local", OK: true, Class: "local"}, {Key: "docker-legacy", Class: "local", Error: "403 Forbidden", Remedy: "Give svc-tallyman Read on docker-legacy."}},
+		},
+		{
+			ID: 3, Name: "partner-mirror", Kind: "artifactory", URL: "https://partner.jfrog.io", State: "error", Problem: "authentication failed: invalid credentials or insufficient permissions",
+			Remedy: "Replace the token.", HasSecret: true, LastPoll: ptr(now().Add(-6 * time.Hour)), Keys: []inventory.RepositoryKey{{Key: "docker", Error: "401 Unauthorized"}},
+		},
 		{ID: 4, Name: "sandbox", Kind: "artifactory", URL: "https://sandbox.acme.example/artifactory", State: "paused", HasSecret: true, LastPoll: ptr(now().Add(-96 * time.Hour))},
 		{ID: 5, Name: "dublin-2024", Kind: "artifactory", URL: "https://dub.acme.example/artifactory", State: "disconnected", LastPoll: ptr(now().Add(-7000 * time.Hour))},
 		{ID: 6, Name: "new-york", Kind: "artifactory", URL: "https://ny.acme.example/artifactory", State: "connected", HasSecret: true},
@@ -86,8 +92,10 @@ func (f *fleet) checkout() {
 	img := inventory.Image{
 		Digest: amd, Kind: "image", Platform: "linux/amd64", State: "analysed", ChainID: "chain-9", Indexer: 1, Created: &created, Size: 256_800_000,
 		Distro: inventory.Distro{ID: "debian", Version: "12", Name: "Debian GNU/Linux 12 (bookworm)"},
-		Config: inventory.Config{User: "app", Env: []string{"PATH=<redacted>", "JAVA_HOME=<redacted>"}, Entrypoint: []string{"java", "-jar", "app.jar"}, Ports: []string{"8080/tcp"},
-			Labels: map[string]string{"org.opencontainers.image.source": "https://github.com/acme/checkout", "evil": hostile, "link": "javascript:alert(1)"}},
+		Config: inventory.Config{
+			User: "app", Env: []string{"PATH=<redacted>", "JAVA_HOME=<redacted>"}, Entrypoint: []string{"java", "-jar", "app.jar"}, Ports: []string{"8080/tcp"},
+			Labels: map[string]string{"org.opencontainers.image.source": "https://github.com/acme/checkout", "evil": hostile, "link": "javascript:alert(1)"},
+		},
 		Origin:   inventory.Origin{Source: "https://github.com/acme/checkout", Revision: "3f9c2ab81d0e4f5566778899aabbccddeeff0011", Builder: "buildkit", Created: &created, Evidence: "provenance", Dockerfile: "FROM base/java-21\nRUN apt-get update"},
 		Problems: []inventory.LayerProblem{{Layer: 8, Path: "static/dist.tar.gz", Problem: "archive nested too deep, not opened"}},
 	}
@@ -109,17 +117,21 @@ func (f *fleet) checkout() {
 	}
 	f.images[amd] = img
 	f.images[index] = inventory.Image{Digest: index, Kind: "index", State: "analysed", Members: []inventory.IndexMember{
-		{Digest: amd, Kind: "image", Platform: "linux/amd64"}, {Digest: arm, Kind: "image", Platform: "linux/arm64"}, {Digest: digest("att"), Kind: "attestation"}}}
+		{Digest: amd, Kind: "image", Platform: "linux/amd64"}, {Digest: arm, Kind: "image", Platform: "linux/arm64"}, {Digest: digest("att"), Kind: "attestation"},
+	}}
 	f.bases["chain-9"] = []inventory.Base{
 		{Reference: "acme.jfrog.io/docker-local/base/java-21:2026.11", Digest: digest("base/java-21"), Layers: 4},
-		{Reference: "debian:12-slim", Digest: digest("debian"), Layers: 1}}
+		{Reference: "debian:12-slim", Digest: digest("debian"), Layers: 1},
+	}
 	f.findings[amd], f.placed["chain-9"] = checkoutFindings()
 	counts := inventory.Count(f.findings[amd])
 	for i, tag := range []string{"4.18.2", "4.18.1", "4.18.0", "latest"} {
 		at := now().Add(-time.Duration(i*190) * time.Hour)
-		row := inventory.TagRow{ID: int64(i + 1), Integration: "acme-main", Registry: "acme.jfrog.io", RepositoryKey: "docker-prod-local", Image: "payments/checkout-api", Tag: tag,
+		row := inventory.TagRow{
+			ID: int64(i + 1), Integration: "acme-main", Registry: "acme.jfrog.io", RepositoryKey: "docker-prod-local", Image: "payments/checkout-api", Tag: tag,
 			Reference: ref + tag, Digest: index, Platforms: []string{"linux/amd64", "linux/arm64"}, Pushed: &at, FirstSeen: at, LastSeen: now(), State: "analysed",
-			Packages: len(f.placed["chain-9"]), Findings: &counts, Base: "base/java-21", Source: img.Origin.Source, Revision: img.Origin.Revision}
+			Packages: len(f.placed["chain-9"]), Findings: &counts, Base: "base/java-21", Source: img.Origin.Source, Revision: img.Origin.Revision,
+		}
 		if tag == "4.18.0" {
 			row.Gone = ptr(now().Add(-time.Hour))
 		}
@@ -173,9 +185,11 @@ func checkoutFindings() ([]inventory.Finding, []inventory.Placed) {
 		if x.layer < 4 {
 			origin = "base"
 		}
-		one := inventory.Finding{ID: x.id, Aliases: []string{}, PURL: p.PURL, Package: x.name, Version: x.version, FixedVersions: []string{}, Severity: x.severity, SeveritySource: "Debian",
+		one := inventory.Finding{
+			ID: x.id, Aliases: []string{}, PURL: p.PURL, Package: x.name, Version: x.version, FixedVersions: []string{}, Severity: x.severity, SeveritySource: "Debian",
 			KEV: x.kev, Layer: x.layer, Origin: origin, FirstSeen: ptr(now().Add(-time.Duration(x.days) * 24 * time.Hour)), Summary: "Something that an attacker could use " + hostile,
-			Advisory: inventory.AdvisoryRef{ID: "DSA-1", Modified: now().Add(-99 * time.Hour)}, Why: inventory.Why{Range: "<" + x.fixed, Comparator: "Debian"}, Locations: []string{"var/lib/dpkg/status"}}
+			Advisory: inventory.AdvisoryRef{ID: "DSA-1", Modified: now().Add(-99 * time.Hour)}, Why: inventory.Why{Range: "<" + x.fixed, Comparator: "Debian"}, Locations: []string{"var/lib/dpkg/status"},
+		}
 		if x.score > 0 {
 			one.CVSS = &inventory.CVSS{Vector: "CVSS:3.1/AV:N/AC:L", Score: x.score}
 		}

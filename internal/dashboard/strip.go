@@ -71,7 +71,7 @@ type strip struct {
 // stale is when advisories are too old to be trusted without a word.
 const stale = 48 * time.Hour
 
-func (d *Dashboard) strip(ctx context.Context, now time.Time) (*strip, error) {
+func (d *Dashboard) strip(ctx context.Context) (*strip, error) {
 	st, mark, err := d.status(ctx)
 	if err != nil {
 		return nil, err

@@ -92,7 +92,7 @@ func (d *Dashboard) show(w http.ResponseWriter, r *http.Request, v visit, status
 	f.Theme, f.Version, f.Now = theme(r), d.Version, v.at
 	f.Here = r.URL.RequestURI()
 	if v.user.Name != "" {
-		s, err := d.strip(r.Context(), v.at)
+		s, err := d.strip(r.Context())
 		if err != nil {
 			// The page can be shown without the strip; the strip says that it is missing.
 			d.Log.ErrorContext(r.Context(), "state of knowledge not read", slog.Any("error", err))
