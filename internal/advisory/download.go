@@ -186,7 +186,7 @@ func countRecords(path string) (int, error) {
 	if err != nil {
 		return 0, damaged(path, err)
 	}
-	defer z.Close()
+	defer func() { _ = z.Close() }()
 	n := 0
 	for _, entry := range z.File {
 		if isRecord(entry) {

@@ -90,7 +90,7 @@ func eachRecord(ctx context.Context, name string, do func(name string, raw []byt
 	if err != nil {
 		return damaged(name, err)
 	}
-	defer z.Close()
+	defer func() { _ = z.Close() }()
 	if len(z.File) > maxEntries {
 		return inventory.Errorf(inventory.ErrInvalid, "import %s: more than %d files", name, maxEntries)
 	}

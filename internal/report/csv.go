@@ -13,9 +13,11 @@ import (
 // writeCSV writes a line a finding, then a line for each package that is not assessed.
 func writeCSV(w io.Writer, r inventory.Report) error {
 	out := csv.NewWriter(w)
-	_ = out.Write([]string{"reference", "digest", "platform", "id", "aliases", "severity", "severity_source", "cvss_score", "cvss_vector",
+	_ = out.Write([]string{
+		"reference", "digest", "platform", "id", "aliases", "severity", "severity_source", "cvss_score", "cvss_vector",
 		"epss", "epss_percentile", "kev", "package", "version", "fixed_versions", "purl", "layer", "origin", "locations",
-		"advisory", "range", "comparator", "first_seen", "published", "modified", "exception", "not_assessed"})
+		"advisory", "range", "comparator", "first_seen", "published", "modified", "exception", "not_assessed",
+	})
 	for _, f := range bySeverity(r.Findings) {
 		var score, vector, epss, percentile, exception string
 		if f.CVSS != nil {

@@ -102,7 +102,9 @@ func tally(t inventory.Tally) []cell {
 	}
 	return []cell{
 		number(t.TagsSeen), number(t.Analysed), failed, number(t.Unsupported), number(t.Waiting),
-		number(t.NotSelected), number(t.Gone), {text: fmt.Sprint(t.LayersRead), right: true}, {text: bytesOf(t.LayerBytes), right: true},
+		number(t.NotSelected), number(t.Gone),
+		{text: fmt.Sprint(t.LayersRead), right: true},
+		{text: bytesOf(t.LayerBytes), right: true},
 	}
 }
 
