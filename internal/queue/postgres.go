@@ -129,7 +129,9 @@ func (e *postgresEngine) tune(cfg *river.Config) {
 	cfg.FetchCooldown, cfg.FetchPollInterval = 10*time.Millisecond, time.Second
 }
 
-func (e *postgresEngine) start(ctx context.Context, cfg *river.Config) (runner, error) {
+func (e *postgresEngine) shared() bool { return true }
+
+func (e *postgresEngine) start(ctx context.Context, cfg *river.Config, _ func(kind string) bool) (runner, error) {
 	client, err := river.NewClient(riverpgxv5.New(e.pool), cfg)
 	if err != nil {
 		return nil, err

@@ -70,7 +70,10 @@ type engine interface {
 	recoverJobs(ctx context.Context, worker string) (int64, error)
 	beat(ctx context.Context, worker string) error
 	leave(ctx context.Context, worker string) error
-	start(ctx context.Context, cfg *river.Config) (runner, error)
+	// shared says that other processes may work jobs too, and die.
+	shared() bool
+	// start begins to work; idle says whether a kind has hands free.
+	start(ctx context.Context, cfg *river.Config, idle func(kind string) bool) (runner, error)
 	list(ctx context.Context, params *river.JobListParams) (*river.JobListResult, error)
 	retry(ctx context.Context, id int64) (*rivertype.JobRow, error)
 	counts(ctx context.Context) (*sql.Rows, error)
@@ -280,7 +283,9 @@ func (q *Queue) List(ctx context.Context, kind, state string, limit int) ([]Row,
 	}
 	rows := make([]Row, 0, len(res.Jobs))
 	for _, job := range res.Jobs {
-		rows = append(rows, rowOf(job))
+		if job.Kind != wakeKind {
+			rows = append(rows, rowOf(job))
+		}
 	}
 	return rows, nil
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	mathrand "math/rand/v2"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -80,17 +81,18 @@ func (q *Queue) Run(ctx context.Context, handlers Handlers, workers int) error {
 		RetryPolicy: retryPolicy{},
 	}
 	q.engine.tune(cfg)
+	crews := map[string]*worker{}
 	for kind, h := range handlers {
-		n := h.Workers
-		if n < 1 {
-			n = workers
+		if h.Workers < 1 {
+			h.Workers = workers
 		}
-		cfg.Queues[kind] = river.QueueConfig{MaxWorkers: n}
-		river.AddWorkerArgs(cfg.Workers, envelope{kind: kind}, &worker{handler: h, queue: q})
+		crews[kind] = &worker{handler: h, queue: q}
+		cfg.Queues[kind] = river.QueueConfig{MaxWorkers: h.Workers}
+		river.AddWorkerArgs(cfg.Workers, envelope{kind: kind}, crews[kind])
 	}
 	// Not ctx: its end must not cancel the jobs before they had their grace.
 	base := context.WithoutCancel(ctx)
-	client, err := q.engine.start(base, cfg)
+	client, err := q.engine.start(base, cfg, func(kind string) bool { return int(crews[kind].busy.Load()) < crews[kind].handler.Workers })
 	if err != nil {
 		return fmt.Errorf("work jobs: %w", err)
 	}
@@ -108,7 +110,7 @@ func (q *Queue) keepAlive(ctx context.Context, id string) {
 			return
 		case <-tick.C:
 		}
-		if _, ok := q.engine.(*sqliteEngine); ok {
+		if !q.engine.shared() {
 			continue // what runs is ours
 		}
 		err := q.engine.beat(ctx, id)
@@ -163,16 +165,20 @@ func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
 	return time.Now().Add(time.Duration(float64(wait) * (0.8 + 0.4*mathrand.Float64())))
 }
 
+// worker is the crew of one kind.
 type worker struct {
 	river.WorkerDefaults[envelope]
 	handler Handler
 	queue   *Queue
+	busy    atomic.Int64
 }
 
 func (w *worker) Timeout(*river.Job[envelope]) time.Duration { return -1 }
 
 // Work runs one attempt and turns its outcome into River's words.
 func (w *worker) Work(ctx context.Context, job *river.Job[envelope]) error {
+	w.busy.Add(1)
+	defer w.busy.Add(-1)
 	work := Work{ID: job.ID, Kind: job.Kind, Attempt: job.Attempt, Args: job.Args.Args}
 	limit := w.handler.MaxAttempts
 	if limit < 1 {

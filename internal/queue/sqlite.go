@@ -95,13 +95,15 @@ func (e *sqliteEngine) recoverJobs(ctx context.Context, _ string) (int64, error)
 // One process works jobs on SQLite, so there is nobody to tell that it lives.
 func (e *sqliteEngine) beat(context.Context, string) error  { return nil }
 func (e *sqliteEngine) leave(context.Context, string) error { return nil }
+func (e *sqliteEngine) shared() bool                        { return false }
 
 func (e *sqliteEngine) tune(cfg *river.Config) {
-	// SQLite cannot notify: poll, which costs one indexed look-up a kind.
-	cfg.FetchCooldown, cfg.FetchPollInterval = 10*time.Millisecond, 100*time.Millisecond
+	cfg.FetchCooldown, cfg.FetchPollInterval = 10*time.Millisecond, pollSQLite
+	// The working client inserts nothing but what wakes it, and has no handler for that.
+	cfg.SkipUnknownJobCheck = true
 }
 
-func (e *sqliteEngine) start(ctx context.Context, cfg *river.Config) (runner, error) {
+func (e *sqliteEngine) start(ctx context.Context, cfg *river.Config, idle func(kind string) bool) (runner, error) {
 	client, err := river.NewClient(riversqlite.New(e.write), cfg)
 	if err != nil {
 		return nil, err
@@ -109,7 +111,11 @@ func (e *sqliteEngine) start(ctx context.Context, cfg *river.Config) (runner, er
 	if err := client.Start(ctx); err != nil {
 		return nil, fmt.Errorf("start working: %w", err)
 	}
-	return client, nil
+	kinds := make([]string, 0, len(cfg.Queues))
+	for kind := range cfg.Queues {
+		kinds = append(kinds, kind)
+	}
+	return wakingRunner{client, startWaker(ctx, waker{read: e.read, client: client, kinds: kinds, idle: idle, log: e.log})}, nil
 }
 
 func (e *sqliteEngine) list(ctx context.Context, params *river.JobListParams) (*river.JobListResult, error) {
@@ -121,5 +127,5 @@ func (e *sqliteEngine) retry(ctx context.Context, id int64) (*rivertype.JobRow, 
 }
 
 func (e *sqliteEngine) counts(ctx context.Context) (*sql.Rows, error) {
-	return e.read.QueryContext(ctx, `SELECT kind, state, count(*) FROM river_job GROUP BY kind, state ORDER BY kind, state`)
+	return e.read.QueryContext(ctx, `SELECT kind, state, count(*) FROM river_job WHERE kind <> ? GROUP BY kind, state ORDER BY kind, state`, wakeKind)
 }
