@@ -14,6 +14,7 @@ type Look struct {
 	Integration int64
 	Kind        string
 	Sightings   []Sighting
+	Baseline    []Sighting        // there before anybody watched: kept apart, not recorded as tags and not queued, until they are sighted
 	Gone        []LiveTag         // known to be gone by this look
 	Missed      []LiveTag         // absent from this complete listing but not yet known gone: their Missed goes up by one; a sighting sets it back to 0
 	NotSelected int               // tags that filters left out; of a reconcile

@@ -38,6 +38,9 @@ func (s *Store) RecordLook(ctx context.Context, look inventory.Look) (res invent
 		if err := l.miss(ctx); err != nil {
 			return err
 		}
+		if err := l.settle(ctx, sightings); err != nil {
+			return err
+		}
 		return l.finish(ctx)
 	})
 	return res, err

@@ -16,6 +16,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 	}{
 		{"integrations", integrationTests()},
 		{"looks", lookTests()},
+		{"baseline", baselineTests()},
 		{"layers", layerTests()},
 		{"images", imageTests()},
 		{"matching", matchTests()},
