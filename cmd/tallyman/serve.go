@@ -43,7 +43,11 @@ At start it prints a link that signs you in once; ` + "`tallyman token link`" + 
 			if (tlsCert == "") != (tlsKey == "") {
 				return inventory.Errorf(inventory.ErrInvalid, "--tls-cert and --tls-key go together")
 			}
-			return a.serve(cmd.Context(), server{role: role, tlsCert: tlsCert, tlsKey: tlsKey})
+			err := a.serve(cmd.Context(), server{role: role, tlsCert: tlsCert, tlsKey: tlsKey})
+			if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
+				return nil // being told to stop is no failure, however early
+			}
+			return err
 		},
 	}
 	f := cmd.Flags()

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 	"github.com/tallyman-dev/tallyman/internal/oci"
 )
@@ -59,8 +61,10 @@ type Indexer struct {
 	reader *layerReader
 	codec  *codec
 	stacks stackCache
-	slots  chan struct{}
-	log    *slog.Logger
+	// flights holds the layers that are being read, by blob digest and diff ID.
+	flights singleflight.Group
+	slots   chan struct{}
+	log     *slog.Logger
 }
 
 // New makes an indexer.
@@ -129,7 +133,8 @@ func (x *Indexer) verdict(ctx context.Context, img inventory.Image, cause error)
 	default:
 		return img, cause
 	}
-	img.Problem, img.Indexer = cause.Error(), Version
+	// A stack that was not recorded cannot be stood on.
+	img.Problem, img.Indexer, img.ChainID = cause.Error(), Version, ""
 	return img, x.save(ctx, img, nil)
 }
 
@@ -267,11 +272,14 @@ func (x *Indexer) build(ctx context.Context, src oci.Source, m oci.Manifest) (in
 		})
 	}
 	img.ChainID = parent
-	fresh, err := x.readLayers(ctx, src, m.Layers, c.DiffIDs)
+	fresh, left, err := x.readLayers(ctx, src, m.Layers, c.DiffIDs)
 	if err != nil {
 		return img, nil, err
 	}
 	chains, err := x.squash(ctx, &img, fresh)
+	if err == nil && left { // squash waited for the other holder
+		_, _, err = x.readLayers(ctx, src, m.Layers, c.DiffIDs)
+	}
 	return img, chains, err
 }
 

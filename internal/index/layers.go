@@ -23,11 +23,13 @@ type wanted struct {
 }
 
 // readLayers downloads the layers that the ledger lacks, each once, several at a
-// time, and saves each as soon as it is done. It gives back what it read.
-func (x *Indexer) readLayers(ctx context.Context, src oci.Source, blobs []oci.Descriptor, diffIDs []string) (map[string]*record, error) {
-	missing, err := x.missing(ctx, blobs, diffIDs)
+// time, and saves each as soon as it is done. It gives back what it read, and says
+// whether a blob is left whose layer another holder reads: what that blob holds is
+// only known when that one is done and readLayers is called again.
+func (x *Indexer) readLayers(ctx context.Context, src oci.Source, blobs []oci.Descriptor, diffIDs []string) (_ map[string]*record, left bool, _ error) {
+	missing, left, err := x.missing(ctx, blobs, diffIDs)
 	if err != nil || len(missing) == 0 {
-		return nil, err
+		return nil, left, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -45,7 +47,7 @@ func (x *Indexer) readLayers(ctx context.Context, src oci.Source, blobs []oci.De
 				return
 			}
 			defer func() { <-x.slots }()
-			rec, err := x.readLayer(ctx, src, w)
+			rec, err := x.readOnce(ctx, src, w)
 			if err != nil {
 				cancel(err)
 				return
@@ -57,16 +59,17 @@ func (x *Indexer) readLayers(ctx context.Context, src oci.Source, blobs []oci.De
 	}
 	wg.Wait()
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, false, context.Cause(ctx)
 	}
-	return fresh, nil
+	return fresh, left, nil
 }
 
 // missing says which layers to download: those that the ledger lacks and nobody
-// else reads, and those whose diff ID is only claimed for this blob.
-func (x *Indexer) missing(ctx context.Context, blobs []oci.Descriptor, diffIDs []string) ([]wanted, error) {
+// else reads, and those whose diff ID is only claimed for this blob. left says that
+// another holder reads a layer whose blob here is not verified yet.
+func (x *Indexer) missing(ctx context.Context, blobs []oci.Descriptor, diffIDs []string) (out []wanted, left bool, err error) {
 	if len(blobs) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
 	digests := make([]string, 0, len(blobs))
 	for _, b := range blobs {
@@ -74,25 +77,87 @@ func (x *Indexer) missing(ctx context.Context, blobs []oci.Descriptor, diffIDs [
 	}
 	verified, err := x.ledger.VerifiedDiffID(ctx, digests)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	mine, err := x.ledger.MissingLayers(ctx, slices.Compact(slices.Sorted(slices.Values(diffIDs))), Version, x.opts.Holder)
+	ids := slices.Compact(slices.Sorted(slices.Values(diffIDs)))
+	mine, err := x.ledger.MissingLayers(ctx, ids, Version, x.opts.Holder)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var out []wanted
+	recorded, err := x.recorded(ctx, blobs, diffIDs, verified)
+	if err != nil {
+		return nil, false, err
+	}
 	seen := map[string]string{}
 	for i, b := range blobs {
 		holds, known := verified[b.Digest]
 		if earlier, twice := seen[b.Digest]; twice && earlier != diffIDs[i] || known && holds != diffIDs[i] {
-			return nil, inventory.Errorf(inventory.ErrInvalid, "layer %d: the config claims diff ID %s, but blob %s holds another", i, diffIDs[i], b.Digest)
+			return nil, false, inventory.Errorf(inventory.ErrInvalid, "layer %d: the config claims diff ID %s, but blob %s holds another", i, diffIDs[i], b.Digest)
 		}
-		if _, twice := seen[b.Digest]; !twice && (!known || slices.Contains(mine, diffIDs[i])) {
-			out = append(out, wanted{i, b, diffIDs[i]})
+		// Neither mine nor recorded: another holder reads it, and is waited for.
+		if _, twice := seen[b.Digest]; !twice {
+			if slices.Contains(mine, diffIDs[i]) || !known && recorded[diffIDs[i]] {
+				out = append(out, wanted{i, b, diffIDs[i]})
+			} else {
+				left = left || !known
+			}
 		}
 		seen[b.Digest] = diffIDs[i]
 	}
-	return out, nil
+	return out, left, nil
+}
+
+// recorded says which layers of unverified blobs have a record, brought by another
+// blob: the claim that this one holds the same has to be verified once.
+func (x *Indexer) recorded(ctx context.Context, blobs []oci.Descriptor, diffIDs []string, verified map[string]string) (map[string]bool, error) {
+	var doubted []string
+	for i, b := range blobs {
+		if _, known := verified[b.Digest]; !known {
+			doubted = append(doubted, diffIDs[i])
+		}
+	}
+	recorded := map[string]bool{}
+	if len(doubted) == 0 {
+		return recorded, nil
+	}
+	bodies, err := x.ledger.LayerBodies(ctx, doubted, Version)
+	for id := range bodies {
+		recorded[id] = true
+	}
+	return recorded, err
+}
+
+// readOnce reads a layer unless this process does already, or did a moment ago: the
+// images of one push share their layers and are indexed side by side.
+func (x *Indexer) readOnce(ctx context.Context, src oci.Source, w wanted) (*record, error) {
+	for {
+		rec, err, shared := x.flights.Do(w.blob.Digest+w.diffID, func() (any, error) {
+			if rec, err := x.known(ctx, w); rec != nil || err != nil {
+				return rec, err
+			}
+			return x.readLayer(ctx, src, w)
+		})
+		if err == nil {
+			return rec.(*record), nil
+		}
+		if !shared || !errors.Is(err, context.Canceled) || ctx.Err() != nil {
+			return nil, err
+		}
+		// Whoever read it was stopped; that is no reason to stop here.
+	}
+}
+
+// known is the record of a layer whose blob was verified meanwhile; nil if it was not.
+func (x *Indexer) known(ctx context.Context, w wanted) (*record, error) {
+	verified, err := x.ledger.VerifiedDiffID(ctx, []string{w.blob.Digest})
+	if err != nil || verified[w.blob.Digest] != w.diffID {
+		return nil, err
+	}
+	bodies, err := x.ledger.LayerBodies(ctx, []string{w.diffID}, Version)
+	if err != nil || bodies[w.diffID] == nil {
+		return nil, err
+	}
+	return x.codec.decode(bodies[w.diffID])
 }
 
 // renew keeps the leases while layers are being read.
