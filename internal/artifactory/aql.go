@@ -31,6 +31,7 @@ type query struct {
 	since    time.Time // zero = all
 	image    string    // only this image; "" = all
 	from, to string    // only paths in [from, to); "" = open
+	props    bool      // since is of the last change of properties, not of the file
 }
 
 // manifestRow is one manifest file.
@@ -87,7 +88,11 @@ func (q query) String() string {
 		// A time without a zone would be read in the server's: always say Z.
 		t := q.since.UTC().Format("2006-01-02T15:04:05.000Z")
 		gte := term{"$gte": t}
-		and = append(and, term{"$or": []any{term{"modified": gte}, term{"created": gte}, term{"updated": gte}}})
+		if q.props {
+			and = append(and, term{"infos.props_modified": gte})
+		} else {
+			and = append(and, term{"$or": []any{term{"modified": gte}, term{"created": gte}, term{"updated": gte}}})
+		}
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

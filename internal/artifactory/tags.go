@@ -18,6 +18,7 @@ type Ask struct {
 	Keys  []inventory.RepositoryKey // selected; those that are not OK are left out
 	Since time.Time                 // server time; only what changed since. Zero = everything
 	Image string                    // only this image of Keys[0]; "" = all
+	props bool                      // Since is of the last change of properties
 	// Images are all that is wanted, where that is known: a plain registry is then
 	// not asked for its catalogue, which many refuse.
 	Images []string
@@ -134,7 +135,7 @@ func (g *gathering) run(ctx context.Context, ask Ask, l *Listing, repos []string
 	} else {
 		together = append(together, g.virtuals...)
 	}
-	q := query{since: ask.Since, image: ask.Image, repos: together}
+	q := query{since: ask.Since, image: ask.Image, repos: together, props: ask.props}
 	for _, b := range q.batches() {
 		if err := g.find(ctx, b, l, ""); err != nil {
 			return err

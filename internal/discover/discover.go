@@ -22,6 +22,8 @@ type Store interface {
 	LiveTags(ctx context.Context, integration int64, key string) ([]inventory.LiveTag, error)
 	// Cursor is a value saved with an earlier look; "" if there is none.
 	Cursor(ctx context.Context, integration int64, name string) (string, error)
+	// Baseline is what was there when watching began and was not sighted since.
+	Baseline(ctx context.Context, integration int64) ([]inventory.LiveTag, error)
 	SaveKeys(ctx context.Context, integration int64, keys []inventory.RepositoryKey) error
 	SetIntegrationState(ctx context.Context, integration int64, state, problem, remedy string) error
 	AddRequests(ctx context.Context, integration int64, byClass map[string]int64, layerBytes, layersRead int64) error
@@ -47,8 +49,16 @@ type Options struct {
 	// ReconcileEvery is how old the last full listing of this process may be before
 	// a poll makes one; an hour. It is measured by our clock, not the registry's.
 	ReconcileEvery time.Duration
-	Logger         *slog.Logger
-	Now            func() time.Time
+	// Baseline makes the first full listing the baseline, unless one is recorded:
+	// what is there is left alone until it differs. A recorded one always holds.
+	Baseline bool
+	// All takes everything once, past the baseline; what it brings in stays tracked.
+	All bool
+	// Fixed keeps to the repositories and images of the first full listing of this
+	// process. What joins is found by the next process.
+	Fixed  bool
+	Logger *slog.Logger
+	Now    func() time.Time
 }
 
 // Discoverer looks at one integration's registry. Looks are made one after the
@@ -64,6 +74,7 @@ type Discoverer struct {
 	selected []inventory.RepositoryKey
 	listed   time.Time                 // when everything was listed, by our clock
 	known    []inventory.RepositoryKey // as last saved
+	past     past
 	state    trouble
 	lasting  trouble // what the last reconcile found; a good poll does not cure it
 }
@@ -126,6 +137,7 @@ func (d *Discoverer) Poll(ctx context.Context) (inventory.LookResult, error) {
 	if err != nil {
 		return inventory.LookResult{}, d.failed(ctx, "poll", err)
 	}
+	d.leaveOut(&look, nil)
 	return d.record(ctx, look)
 }
 
@@ -172,6 +184,7 @@ func (d *Discoverer) record(ctx context.Context, look inventory.Look) (inventory
 	if err != nil {
 		return result, fmt.Errorf("record a look at %s: %w", d.in.Name, err)
 	}
+	d.recorded(look)
 	d.opts.Logger.DebugContext(ctx, "look recorded", "integration", d.in.Name, "kind", look.Kind, "sightings", len(look.Sightings),
 		"new", result.New, "moved", result.Moved, "gone", result.Gone, "queued", result.Queued)
 	return result, d.countRequests(ctx)

@@ -38,6 +38,7 @@ func (d *Discoverer) Hints(ctx context.Context, hints []inventory.Hint) (invento
 	if look.At.IsZero() {
 		look.At = d.opts.Now().UTC().Truncate(time.Second) // nothing was asked: only the hints are answered
 	}
+	d.leaveOut(&look, nil)
 	return d.record(ctx, look)
 }
 

@@ -143,6 +143,8 @@ func (m *memory) Cursor(_ context.Context, _ int64, name string) (string, error)
 	return m.cursors[name], nil
 }
 
+func (m *memory) Baseline(context.Context, int64) ([]inventory.LiveTag, error) { return nil, nil }
+
 func (m *memory) SaveKeys(context.Context, int64, []inventory.RepositoryKey) error { return nil }
 
 func (m *memory) SetIntegrationState(context.Context, int64, string, string, string) error {

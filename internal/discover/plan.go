@@ -31,22 +31,20 @@ func (d *Discoverer) Plan(ctx context.Context) ([]Planned, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan %s: %w", d.in.Name, err)
 	}
-	known := map[[3]string]string{}
-	for _, r := range selected {
-		live, err := d.store.LiveTags(ctx, d.in.ID, r.Key)
-		if err != nil {
-			return nil, fmt.Errorf("plan %s: %w", d.in.Name, err)
-		}
-		for _, t := range live {
-			known[[3]string{t.Key, t.Image, t.Tag}] = t.Digest
-		}
+	if err := d.remember(ctx); err != nil {
+		return nil, err
+	}
+	tracked, err := d.tracked(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("plan %s: %w", d.in.Name, err)
 	}
 	out := make([]Planned, 0, len(l.Tags))
 	for _, s := range l.Tags {
-		out = append(out, Planned{
-			Sighting: s, Decision: d.filter.Decide(s.Key, s.Image, s.Tag),
-			Known: known[[3]string{s.Key, s.Image, s.Tag}] == s.Digest,
-		})
+		p := Planned{Sighting: s, Decision: d.filter.Decide(s.Key, s.Image, s.Tag), Known: tracked[nameOf(s)] == s.Digest}
+		if _, follows := tracked[nameOf(s)]; p.Selected && !follows && !d.opts.All && (d.begins() || d.past.digests[nameOf(s)] == s.Digest) {
+			p.Decision = Decision{false, "it was there before watching began"}
+		}
+		out = append(out, p)
 	}
 	return out, nil
 }

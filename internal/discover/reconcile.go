@@ -38,20 +38,20 @@ func (d *Discoverer) Reconcile(ctx context.Context) (inventory.LookResult, error
 }
 
 func (d *Discoverer) reconcile(ctx context.Context) (inventory.LookResult, error) {
-	look, err := d.everything(ctx)
+	look, err := d.everything(ctx, nil)
 	if err != nil {
 		return inventory.LookResult{}, d.failed(ctx, "reconcile", err)
 	}
 	return d.record(ctx, look)
 }
 
-// everything makes the look of a full listing.
-func (d *Discoverer) everything(ctx context.Context) (inventory.Look, error) {
+// everything makes the look of a full listing; w is the window of a backfill, or nil.
+func (d *Discoverer) everything(ctx context.Context, w *window) (inventory.Look, error) {
 	var none inventory.Look
 	if err := d.client.Revalidate(ctx); err != nil {
 		return none, err
 	}
-	selected, err := d.client.Select(ctx, d.in.Repositories)
+	selected, err := d.client.Select(ctx, d.wantedKeys())
 	if err != nil {
 		return none, err
 	}
@@ -82,6 +82,9 @@ func (d *Discoverer) everything(ctx context.Context) (inventory.Look, error) {
 		look.Cursors[CursorAcceptLoss] = ""
 	}
 	if err := d.compare(ctx, &look, l, selected, accept != ""); err != nil {
+		return none, err
+	}
+	if err := d.choose(ctx, &look, l, selected, w); err != nil {
 		return none, err
 	}
 	d.selected, d.listed = selected, d.opts.Now()
