@@ -8,15 +8,15 @@ import (
 )
 
 // The advisories are written for the demo from public facts: the ids, ranges,
-// ratings and dates are real, the sentences are ours, and most flaws of the same
-// packages are left out. EPSS scores are rounded to two digits.
+// ratings and dates are real, the sentences are ours. Most flaws of the same
+// packages are left out, and so are packages and releases that the demo lacks; a
+// rating that its sources do not agree on is left out too.
 //
 //go:embed advisories
 var advisories embed.FS
 
 // Advisories are the demo's advisory records in OSV form, one file each, with a few
-// entries of the KEV catalogue (kev.json) and EPSS scores (epss.csv) in their
-// sources' own forms.
+// entries of the KEV catalogue (kev.json) in its own form.
 func Advisories() (fs.FS, error) {
 	dir, err := fs.Sub(advisories, "advisories")
 	if err != nil {
