@@ -48,7 +48,7 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	}
 	p := &platform{cfg: a.cfg, log: a.log, store: st, matcher: match.New(st), registries: newRegistries(st, a.log)}
 	hub := &api.Hub{Store: st, Connector: connector{a.log}, Nudge: p.nudge, AcceptLoss: p.acceptLoss, Log: a.log}
-	reader := &api.Reader{Store: st}
+	reader := &api.Reader{Store: st, Coverage: coverage(st)}
 	formats := sbomFormats()
 	v := buildVersion()
 	if p.dashboard, err = dashboard.New(dashboard.Options{
@@ -58,7 +58,7 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 		return nil, err
 	}
 	p.api = api.New(api.Options{
-		Store: st, Hub: hub, Reader: reader, Log: a.log, SignedIn: p.dashboard.SignedIn, Ready: st.Ping, Hook: readHook,
+		Store: st, Hub: hub, Reader: reader, Judge: judge{}, Log: a.log, SignedIn: p.dashboard.SignedIn, Ready: st.Ping, Hook: readHook,
 		Import: p.importFile, TempDir: a.cfg.Data, SBOM: formats,
 		Version: inventory.Version{Version: v.Version, Commit: v.Revision, Go: v.Go},
 	})

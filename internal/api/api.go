@@ -15,6 +15,7 @@ import (
 type Store interface {
 	HubStore
 	ReaderStore
+	SearchStore
 	Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagPage, error)
 	TagHistory(ctx context.Context, tagID int64) ([]inventory.TagMove, error)
 	AddHint(ctx context.Context, integration int64, h inventory.Hint) error
@@ -41,12 +42,13 @@ type SBOMWriter struct {
 	Write       func(w io.Writer, s inventory.SBOM) error
 }
 
-// Options is what the composition root gives. Store, Hub, Reader and Log are needed;
+// Options is what the composition root gives. Store, Hub, Reader, Judge and Log are needed;
 // what else is nil makes its routes answer that it is not there.
 type Options struct {
 	Store   Store
 	Hub     *Hub
 	Reader  *Reader
+	Judge   Judge
 	Log     *slog.Logger
 	Version inventory.Version
 
@@ -71,6 +73,7 @@ type API struct {
 	store       Store
 	hub         *Hub
 	reader      *Reader
+	judge       Judge
 	log         *slog.Logger
 	version     inventory.Version
 	signedIn    func(*http.Request) (inventory.User, error)
@@ -88,7 +91,7 @@ type API struct {
 // New makes the handler.
 func New(o Options) *API {
 	a := &API{
-		store: o.Store, hub: o.Hub, reader: o.Reader, log: o.Log, version: o.Version, signedIn: o.SignedIn,
+		store: o.Store, hub: o.Hub, reader: o.Reader, judge: o.Judge, log: o.Log, version: o.Version, signedIn: o.SignedIn,
 		ready: o.Ready, hook: o.Hook, importer: o.Import, tempDir: o.TempDir, maxImport: o.MaxImport, sbom: o.SBOM,
 		crossOrigin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 	}

@@ -24,9 +24,9 @@ type ReaderStore interface {
 // Reader puts together what is known of a reference, from what the ledger keeps apart.
 type Reader struct {
 	Store ReaderStore
-	// Unknown says why a package cannot be assessed; "" means that it can. Nil means:
-	// whatever belongs to no ecosystem that advisories are written for.
-	Unknown func(inventory.Package) string
+	// Coverage answers what says why a package cannot be assessed by the advisories at
+	// hand; "" means that it can. Nil means: whatever belongs to no ecosystem.
+	Coverage func(ctx context.Context) (func(inventory.Package) string, error)
 }
 
 // Open answers the dossier of a reference; platform chooses among the images of an
@@ -98,7 +98,10 @@ func (rd *Reader) fill(ctx context.Context, d inventory.Dossier) (inventory.Doss
 	}
 	d.Report = inventory.Report{
 		Reference: d.Tag.Reference, Digest: img.Digest, Platform: img.Platform,
-		Findings: orNone(findings), Summary: inventory.Count(findings), Unknown: rd.unknown(placed),
+		Findings: orNone(findings), Summary: inventory.Count(findings),
+	}
+	if d.Report.Unknown, err = rd.unknown(ctx, placed); err != nil {
+		return d, err
 	}
 	d.Report.AdvisoriesAsOf, err = rd.advisoriesAsOf(ctx)
 	return d, err
@@ -119,27 +122,32 @@ func (rd *Reader) advisoriesAsOf(ctx context.Context) (*time.Time, error) {
 	return &at, nil
 }
 
-func (rd *Reader) unknown(placed []inventory.Placed) []inventory.Unknown {
-	why := rd.Unknown
-	if why == nil {
-		why = func(p inventory.Package) string {
-			if p.Ecosystem == "" {
-				return "no advisories are kept for packages of this kind"
-			}
-			return ""
+// unknown names the packages that cannot be assessed, each once.
+func (rd *Reader) unknown(ctx context.Context, placed []inventory.Placed) ([]inventory.Unknown, error) {
+	why := func(p inventory.Package) string {
+		if p.Ecosystem == "" {
+			return "not assessed: no advisories are kept for packages of this kind"
+		}
+		return ""
+	}
+	if rd.Coverage != nil {
+		var err error
+		if why, err = rd.Coverage(ctx); err != nil {
+			return nil, fmt.Errorf("what advisories cover: %w", err)
 		}
 	}
 	out := []inventory.Unknown{}
 	seen := map[string]bool{}
 	for _, p := range placed {
-		reason := why(p.Package)
-		if reason == "" || seen[p.PURL] {
+		if p.OwnedBy != "" || seen[p.PURL] { // its owner is assessed in its place
 			continue
 		}
-		seen[p.PURL] = true
-		out = append(out, inventory.Unknown{PURL: p.PURL, Ecosystem: p.Ecosystem, Reason: reason})
+		if reason := why(p.Package); reason != "" {
+			seen[p.PURL] = true
+			out = append(out, inventory.Unknown{PURL: p.PURL, Ecosystem: p.Ecosystem, Reason: reason})
+		}
 	}
-	return out
+	return out, nil
 }
 
 // markBase marks the layers that come from the longest known base.

@@ -242,7 +242,7 @@ func (l *ledger) options(t *testing.T) api.Options {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	return api.Options{
-		Store: l, Hub: &api.Hub{Store: l, Connector: l, Log: log}, Reader: &api.Reader{Store: l}, Log: log, TempDir: t.TempDir(),
+		Store: l, Hub: &api.Hub{Store: l, Connector: l, Log: log}, Reader: &api.Reader{Store: l}, Judge: plainJudge{}, Log: log, TempDir: t.TempDir(),
 		Version: inventory.Version{Version: "1.2.3", Go: "go1.26"},
 		SignedIn: func(r *http.Request) (inventory.User, error) {
 			c, err := r.Cookie("tallyman_session")

@@ -27,10 +27,11 @@ func (x *Indexer) squash(ctx context.Context, img *inventory.Image, fresh map[st
 	var (
 		chains []inventory.ChainRecord
 		before map[occurrenceKey]inventory.Occurrence
+		held   map[fileKey]int64
 	)
 	for i, l := range img.Layers {
 		if !known[l.ChainID] && before == nil {
-			before = stack.occurrences() // of the parent, which is known or empty
+			before, held = stack.occurrences(), stack.held() // of the parent, which is known or empty
 		}
 		stack.apply(recs[l.DiffID])
 		img.Problems = append(img.Problems, problemsOf(i, recs[l.DiffID].Problems)...)
@@ -38,15 +39,16 @@ func (x *Indexer) squash(ctx context.Context, img *inventory.Image, fresh map[st
 		if before == nil {
 			continue
 		}
-		now := stack.occurrences()
+		now, holds := stack.occurrences(), stack.held()
 		if !known[l.ChainID] {
 			c := inventory.ChainRecord{ChainID: l.ChainID, DiffID: l.DiffID, Depth: i, Indexer: Version, Added: difference(now, before), Removed: difference(before, now)}
+			c.Files, c.FilesGone = fileDifference(holds, held), fileDifference(held, holds)
 			if i > 0 {
 				c.Parent = img.Layers[i-1].ChainID
 			}
 			chains = append(chains, c)
 		}
-		before = now
+		before, held = now, holds
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

@@ -50,4 +50,8 @@ type ChainRecord struct {
 	Indexer int
 	Added   []Occurrence
 	Removed []Occurrence
+	// Files that were read and that the stack has, or has no more, against its parent. The
+	// same content at two places is two of them.
+	Files     []File
+	FilesGone []File
 }

@@ -58,6 +58,7 @@ type prepared struct {
 	modified, withdrawn int64
 	hash, parsed, raw   []byte
 	keys                []inventory.AffectedKey
+	ecosystems          []string
 	id                  int64
 }
 
@@ -84,6 +85,9 @@ func prepareAdvisory(rec inventory.Advisory, keysOf func(inventory.Advisory) []i
 		return p, inventory.Errorf(inventory.ErrInvalid, "an advisory has no id")
 	}
 	p = prepared{name: rec.ID, modified: millis(rec.Modified), withdrawn: millisOf(rec.Withdrawn), keys: keysOf(rec)}
+	for i := range rec.Affected {
+		p.ecosystems = append(p.ecosystems, rec.Affected[i].Ecosystem)
+	}
 	parsed, err := json.Marshal(rec)
 	if err != nil {
 		return p, err
@@ -200,7 +204,10 @@ func writeAdvisories(ctx context.Context, tx *tx, recs []prepared, known []int64
 	if err := tx.insert(ctx, `INSERT INTO advisory_raw (advisory_id, raw)`, `ON CONFLICT (advisory_id) DO UPDATE SET raw = excluded.raw`, raws); err != nil {
 		return err
 	}
-	return tx.insert(ctx, `INSERT INTO advisory_key (ecosystem, name, advisory_id)`, `ON CONFLICT DO NOTHING`, keys)
+	if err := tx.insert(ctx, `INSERT INTO advisory_key (ecosystem, name, advisory_id)`, `ON CONFLICT DO NOTHING`, keys); err != nil {
+		return err
+	}
+	return saveEcosystems(ctx, tx, recs)
 }
 
 // touchPackages makes the packages under keys unmatched. It happens in the transaction

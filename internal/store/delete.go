@@ -173,6 +173,7 @@ func deleteChainRows(ctx context.Context, tx *tx, chains []int64, diffs []digest
 	}
 	err = errors.Join(
 		execIn(ctx, tx, `DELETE FROM chain_package WHERE chain_id IN ({in})`, nil, chains),
+		execIn(ctx, tx, `DELETE FROM chain_file WHERE chain_id IN ({in})`, nil, chains),
 		execIn(ctx, tx, `DELETE FROM stale_chain WHERE chain_id IN ({in})`, nil, chains),
 		execIn(ctx, tx, `DELETE FROM chain WHERE id IN ({in})`, nil, chains),
 		execIn(ctx, tx, `DELETE FROM layer WHERE diff_id IN ({in}) AND NOT EXISTS (SELECT 1 FROM chain c WHERE c.diff_id = layer.diff_id)`, nil, diffs),

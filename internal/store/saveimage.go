@@ -182,7 +182,10 @@ func (sv *saver) saveChain(ctx context.Context, rec inventory.ChainRecord, paren
 	if err != nil {
 		return 0, err
 	}
-	return id, sv.tx.insert(ctx, `INSERT INTO chain_package (package_id, chain_id, removed)`, "", rows)
+	if err := sv.tx.insert(ctx, `INSERT INTO chain_package (package_id, chain_id, removed)`, "", rows); err != nil {
+		return 0, err
+	}
+	return id, sv.saveFiles(ctx, id, rec)
 }
 
 func occurrences(list []inventory.Occurrence, ids map[string]int64) []occurrence {

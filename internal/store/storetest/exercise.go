@@ -21,6 +21,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"images", imageTests()},
 		{"matching", matchTests()},
 		{"reading", readTests()},
+		{"holders", holderTests()},
 		{"jobs", jobTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {

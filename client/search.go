@@ -1,0 +1,86 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+)
+
+// The nouns of searches.
+type (
+	WhoHas  = inventory.WhoHas
+	Holders = inventory.Holders
+	Holding = inventory.Holding
+)
+
+func whoHasQuery(ask WhoHas) url.Values {
+	q := url.Values{"q": {ask.Query}}
+	if ask.Ecosystem != "" {
+		q.Set("ecosystem", ask.Ecosystem)
+	}
+	if ask.AsOf != nil {
+		q.Set("as_of", ask.AsOf.UTC().Format(time.RFC3339))
+	}
+	if ask.Gone {
+		q.Set("gone", "true")
+	}
+	return q
+}
+
+// WhoHas answers how many tags hold something, exactly, and the first of them; limit is
+// at most 1000.
+func (c *Client) WhoHas(ctx context.Context, ask WhoHas, limit int) (Holders, error) {
+	q := whoHasQuery(ask)
+	q.Set("limit", strconv.Itoa(limit))
+	return get[Holders](ctx, c, "/api/v1/who-has", q)
+}
+
+// EachHolder answers how far something reaches, and all the rows as they come: up to
+// 10,000 by reference, more in the order of the ledger. The rows must be ranged over.
+func (c *Client) EachHolder(ctx context.Context, ask WhoHas) (Holders, iter.Seq2[Holding, error], error) {
+	q := whoHasQuery(ask)
+	q.Set("format", "jsonl")
+	res, err := c.do(ctx, http.MethodGet, "/api/v1/who-has", q, nil, "")
+	if err != nil {
+		return Holders{}, nil, err
+	}
+	head := Holders{Query: ask.Query, AsOf: ask.AsOf, Note: res.Header.Get("Tallyman-Note")}
+	_, err = fmt.Sscanf(res.Header.Get("Tallyman-Reach"), "packages=%d, images=%d, tags=%d", &head.Packages, &head.Images, &head.Tags)
+	if err != nil {
+		res.Body.Close()
+		return head, nil, unreadable("/api/v1/who-has", err)
+	}
+	return head, lines[Holding](res.Body, "/api/v1/who-has"), nil
+}
+
+// lines reads one value a line and closes body.
+func lines[T any](body io.ReadCloser, path string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		defer body.Close()
+		dec := json.NewDecoder(bufio.NewReader(body))
+		for {
+			var v T
+			err := dec.Decode(&v)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				yield(v, unreadable(path, err))
+				return
+			}
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+)
+
+// TestQuestions asks the program about the demo's fleet, which is left in a data directory.
+func TestQuestions(t *testing.T) {
+	p := newProgram(t)
+	p.run("", "demo", "--once", "--data", p.env["TALLYMAN_DATA"]).want(t, 0)
+	q := questions{p}
+	t.Run("who has", func(t *testing.T) { q.whoHas(t) })
+}
+
+// questions are asked of a program that has a fleet.
+type questions struct{ *program }
+
+// ask runs a command that answers JSON.
+func ask[T any](t *testing.T, q questions, args ...string) T {
+	t.Helper()
+	r := q.run("", args...)
+	r.want(t, 0)
+	var v T
+	if err := json.Unmarshal([]byte(r.stdout), &v); err != nil {
+		t.Fatalf("%v: %v in %.300s", args, err, r.stdout)
+	}
+	return v
+}
+
+// reference is the tag in full: the demo's registry has another port each time.
+func (q questions) reference(t *testing.T, tail string) string {
+	t.Helper()
+	for _, row := range ask[[]inventory.TagRow](t, q, "images", "--format", "json") {
+		if strings.HasSuffix(row.Reference, tail) {
+			return row.Reference
+		}
+	}
+	t.Fatalf("the demo has no %s", tail)
+	return ""
+}
+
+func (q questions) whoHas(t *testing.T) {
+	rows := ask[[]inventory.Holding](t, q, "who-has", "log4j-core <2.17.1", "--format", "json")
+	if len(rows) != 3 {
+		t.Fatalf("%d tags have an old log4j: %+v", len(rows), rows)
+	}
+	for _, h := range rows {
+		if h.Version != "2.14.1" || h.State != "present" || h.Layer == 0 || !strings.Contains(h.Reference, "shop/payments") {
+			t.Errorf("row %+v", h)
+		}
+	}
+	for _, same := range []string{"org.apache.logging.log4j:log4j-core < 2.17.1", "pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1", "CVE-2021-44228"} {
+		if got := ask[[]inventory.Holding](t, q, "who-has", same, "--format", "json"); len(got) != len(rows) {
+			t.Errorf("%s: %d rows, want %d", same, len(got), len(rows))
+		}
+	}
+	past := time.Now().Add(-48 * time.Hour).Format(time.DateOnly)
+	r := q.run("", "who-has", "CVE-2021-44228", "--as-of", past)
+	r.want(t, 0, "0 tags", "findings by what is known today")
+	if got := ask[[]inventory.Holding](t, q, "who-has", "nothing-of-the-kind", "--format", "json"); len(got) != 0 {
+		t.Errorf("%d tags have nothing", len(got))
+	}
+	all := ask[[]inventory.Holding](t, q, "who-has", "openssl <3.0.12", "--format", "json")
+	debian := ask[[]inventory.Holding](t, q, "who-has", "openssl <3.0.12", "--ecosystem", "Debian:12", "--format", "json")
+	if len(all) == 0 || len(debian) != len(all) || len(ask[[]inventory.Holding](t, q, "who-has", "openssl", "--ecosystem", "npm", "--format", "json")) != 0 {
+		t.Errorf("%d rows, %d of Debian 12", len(all), len(debian))
+	}
+	lines := strings.Count(q.run("", "who-has", "openssl <3.0.12", "--format", "jsonl").stdout, "\n")
+	if lines != len(all) {
+		t.Errorf("%d lines, %d rows", lines, len(all))
+	}
+	q.run("", "who-has", "openssl ~1").want(t, exitError, "is no version")
+	q.run("", "who-has", "x", "--as-of", "soon").want(t, exitError, "is no date")
+	q.run("", "who-has").want(t, exitError, "takes WHAT")
+}

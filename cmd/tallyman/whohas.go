@@ -1,0 +1,90 @@
+package main
+
+import (
+	"iter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+	"github.com/tallyman-dev/tallyman/internal/report"
+)
+
+func newWhoHas(a *app) *cobra.Command {
+	var ask inventory.WhoHas
+	var asOf, format string
+	cmd := &cobra.Command{
+		Use:   "who-has WHAT",
+		Short: "Which tags hold a package, a flaw or a file",
+		Long: `WHAT is a package with or without a range of versions ('openssl <3.0.12', or a purl in the
+place of the name), the id of a flaw (CVE, GHSA, …), or sha256:… of a file that was read:
+an executable, an archive, a package file. A name is that of the package or of the source
+package that it was built from.
+
+The count is exact and comes first. With --as-of the tags are those of that moment (of a
+date: its end, UTC) with what they pointed to then; findings are by what is known today.
+STATE is gone where the tag was deleted or points elsewhere by now.`,
+		Example: `  tallyman who-has 'openssl <3.0.12'
+  tallyman who-has 'pkg:npm/lodash >=4.0, <4.17.21' --format json
+  tallyman who-has log4j-core --ecosystem Maven
+  tallyman who-has CVE-2021-44228 --as-of 2026-03-01
+  tallyman who-has sha256:6c198fa8…`,
+		Args: exactly("WHAT"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneFormat(cmd, format, "table", "json", "jsonl"); err != nil {
+				return err
+			}
+			ask.Query = args[0]
+			if asOf != "" {
+				at, err := moment(asOf)
+				if err != nil {
+					return err
+				}
+				ask.AsOf = &at
+			}
+			api, done, err := a.backend(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			head, rows, err := api.EachHolder(cmd.Context(), ask)
+			if err != nil {
+				return err
+			}
+			return a.printHolders(head, rows, format)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&ask.Ecosystem, "ecosystem", "", "only packages of this ecosystem: Debian, Debian:12, npm, …")
+	f.StringVar(&asOf, "as-of", "", "the tags as they were then: 2026-03-01, or with the time")
+	f.BoolVar(&ask.Gone, "gone", false, "tags that held it once, too")
+	f.StringVar(&format, "format", "table", "table, json or jsonl")
+	return cmd
+}
+
+// moment reads a time; a date alone is the end of that day.
+func moment(s string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, s)
+	if err == nil {
+		return at.UTC(), nil
+	}
+	day, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		return day, inventory.Errorf(inventory.ErrInvalid, "%q is no date", s).WithRemedy("write 2026-03-01, or 2026-03-01T12:00:00Z")
+	}
+	return day.Add(24*time.Hour - time.Second), nil
+}
+
+func (a *app) printHolders(head inventory.Holders, rows iter.Seq2[inventory.Holding, error], format string) error {
+	if format != "table" {
+		return writeJSON(a.stdout, rows, format == "jsonl")
+	}
+	a.say("%s", report.ReachLine(head))
+	if head.Tags == 0 {
+		for _, err := range rows {
+			return err
+		}
+		return nil
+	}
+	return report.HoldersTable(a.stdout, rows, a.colour(a.stdout))
+}

@@ -1,0 +1,278 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"maps"
+	"slices"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+)
+
+// Holders tells how far something reaches, exactly, and then which tags hold it, row by
+// row: package by package, in the order in which their images came. reach is called
+// first; an error of either ends it.
+func (s *Store) Holders(ctx context.Context, q inventory.HolderQuery, reach func(inventory.Reach) error, each func(inventory.Holding) error) error {
+	return s.view(ctx, "find holders", func(r reader) error {
+		all, err := s.subjects(ctx, r, q)
+		if err != nil {
+			return err
+		}
+		f := finder{r: r, q: q, named: map[int64]site{}}
+		n, err := f.count(ctx, all)
+		if err != nil {
+			return err
+		}
+		if err := reach(n); err != nil {
+			return err
+		}
+		for _, one := range all {
+			if err := f.rows(ctx, one, each); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// site is a repository as references name it.
+type site struct {
+	registry  string
+	subdomain bool
+	repo      inventory.Repository
+}
+
+type finder struct {
+	r     reader
+	q     inventory.HolderQuery
+	named map[int64]site // repositories met
+}
+
+// pointing is one tag that points (or pointed) to an image.
+type pointing struct {
+	tag, repo, image int64
+	name             string
+	since, until     int64 // until 0 = still
+}
+
+// pointings finds the tags of images, at the time that is asked for.
+func (f *finder) pointings(ctx context.Context, images []int64) ([]pointing, error) {
+	const now = `SELECT t.id, t.repository_id, t.image_id, t.name, t.since, t.gone FROM tag t WHERE `
+	const then = `SELECT t.id, t.repository_id, m.image_id, t.name, m.from_at, m.to_at FROM tag_move m JOIN tag t ON t.id = m.tag_id WHERE `
+	type question struct {
+		text string
+		args []any
+	}
+	questions := []question{{now + `t.gone = 0 AND t.image_id IN ({in})`, nil}}
+	if f.q.Gone {
+		questions = []question{{now + `t.image_id IN ({in})`, nil}, {then + `m.image_id IN ({in})`, nil}}
+	}
+	if f.q.AsOf != nil {
+		at := millis(*f.q.AsOf)
+		questions = []question{
+			{now + `t.since <= ? AND (t.gone = 0 OR t.gone > ?) AND t.image_id IN ({in})`, []any{at, at}},
+			{then + `m.from_at <= ? AND m.to_at > ? AND m.image_id IN ({in})`, []any{at, at}},
+		}
+	}
+	var all []pointing
+	for _, q := range questions {
+		err := eachIn(ctx, f.r, q.text, q.args, images, func(rows *sql.Rows) error {
+			var p pointing
+			err := rows.Scan(&p.tag, &p.repo, &p.image, &p.name, &p.since, &p.until)
+			all = append(all, p)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// indexesOf finds the indexes that list images: index -> its members among them, the
+// first listed first.
+func (f *finder) indexesOf(ctx context.Context, images []int64) (map[int64][]int64, error) {
+	type member struct{ position, image int64 }
+	byIndex := map[int64][]member{}
+	err := eachIn(ctx, f.r, `
+		SELECT m.index_id, m.position, i.id FROM image i JOIN index_member m ON m.digest = i.digest
+		WHERE m.kind IN ('', 'image') AND i.id IN ({in})`, nil, images, func(rows *sql.Rows) error {
+		var index int64
+		var m member
+		err := rows.Scan(&index, &m.position, &m.image)
+		byIndex[index] = append(byIndex[index], m)
+		return err
+	})
+	out := make(map[int64][]int64, len(byIndex))
+	for index, members := range byIndex {
+		slices.SortFunc(members, func(a, b member) int { return cmp.Compare(a.position, b.position) })
+		for _, m := range members {
+			out[index] = append(out[index], m.image)
+		}
+	}
+	return out, err
+}
+
+// count counts exactly: images once, tags once, whatever number of packages they hold.
+func (f *finder) count(ctx context.Context, all []subject) (inventory.Reach, error) {
+	images := map[int64]struct{}{}
+	n := inventory.Reach{}
+	for _, one := range all {
+		if len(one.holders) > 0 {
+			n.Packages++
+		}
+		for _, h := range one.holders {
+			images[h.image] = struct{}{}
+		}
+	}
+	ids := slices.Sorted(maps.Keys(images))
+	tags, held := map[int64]struct{}{}, map[int64]struct{}{}
+	done := map[int64]bool{} // indexes whose tags are counted
+	for piece := range pieces(ids, inSize) {
+		indexes, err := f.indexesOf(ctx, piece)
+		if err != nil {
+			return n, err
+		}
+		fresh := piece
+		for _, index := range slices.Sorted(maps.Keys(indexes)) {
+			if !done[index] {
+				done[index] = true
+				fresh = append(fresh[:len(fresh):len(fresh)], index)
+			}
+		}
+		found, err := f.pointings(ctx, fresh)
+		if err != nil {
+			return n, err
+		}
+		pointed := map[int64]bool{}
+		for _, p := range found {
+			tags[p.tag] = struct{}{}
+			pointed[p.image] = true
+		}
+		f.live(held, piece, indexes, pointed)
+	}
+	n.Images, n.Tags = len(held), len(tags)
+	return n, nil
+}
+
+// live notes which images a tag leads to, straight or by way of an index.
+func (f *finder) live(held map[int64]struct{}, images []int64, indexes map[int64][]int64, pointed map[int64]bool) {
+	for _, id := range images {
+		if pointed[id] {
+			held[id] = struct{}{}
+		}
+	}
+	for index, members := range indexes {
+		for _, id := range members {
+			if pointed[index] {
+				held[id] = struct{}{}
+			}
+		}
+	}
+}
+
+// rows gives the tags that hold one thing, each once.
+func (f *finder) rows(ctx context.Context, one subject, each func(inventory.Holding) error) error {
+	byIndex := map[pairOf]bool{} // tags of indexes that were given: their members share them
+	for piece := range pieces(one.holders, inSize) {
+		layers := make(map[int64]int, len(piece))
+		ids := make([]int64, len(piece))
+		for i, h := range piece {
+			layers[h.image], ids[i] = h.layer, h.image
+		}
+		slices.Sort(ids)
+		indexes, err := f.indexesOf(ctx, ids)
+		if err != nil {
+			return err
+		}
+		for index, members := range indexes {
+			layers[index] = layers[members[0]]
+			ids = append(ids, index)
+		}
+		found, err := f.pointings(ctx, ids)
+		if err != nil {
+			return err
+		}
+		facts, err := f.facts(ctx, found, indexes)
+		if err != nil {
+			return err
+		}
+		slices.SortFunc(found, func(a, b pointing) int { return cmp.Or(cmp.Compare(a.tag, b.tag), cmp.Compare(a.since, b.since)) })
+		for _, p := range found {
+			if indexes[p.image] != nil {
+				if byIndex[pairOf{p.tag, p.since}] {
+					continue
+				}
+				byIndex[pairOf{p.tag, p.since}] = true
+			}
+			if err := each(f.holding(one, p, layers[p.image], facts[p.image])); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+type pairOf struct{ tag, since int64 }
+
+// fact is what a row says of an image.
+type fact struct {
+	digest   digest
+	platform string
+}
+
+// facts reads the digests of what tags point to, and the names of repositories not met yet.
+func (f *finder) facts(ctx context.Context, found []pointing, indexes map[int64][]int64) (map[int64]fact, error) {
+	images, repos := map[int64]bool{}, map[int64]bool{}
+	for _, p := range found {
+		images[p.image] = true
+		if members := indexes[p.image]; members != nil {
+			images[members[0]] = true
+		}
+		if _, ok := f.named[p.repo]; !ok {
+			repos[p.repo] = true
+		}
+	}
+	facts := make(map[int64]fact, len(images))
+	err := eachIn(ctx, f.r, `SELECT id, digest, platform FROM image WHERE id IN ({in})`, nil, slices.Sorted(maps.Keys(images)), func(rows *sql.Rows) error {
+		var id int64
+		var one fact
+		err := rows.Scan(&id, &one.digest, &one.platform)
+		facts[id] = one
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for index, members := range indexes {
+		if one, ok := facts[index]; ok {
+			facts[index] = fact{one.digest, facts[members[0]].platform}
+		}
+	}
+	err = eachIn(ctx, f.r, `
+		SELECT r.id, n.registry, n.subdomain_mode, r.key, r.image FROM repository r JOIN integration n ON n.id = r.integration_id
+		WHERE r.id IN ({in})`, nil, slices.Sorted(maps.Keys(repos)), func(rows *sql.Rows) error {
+		var id int64
+		var at site
+		var subdomain int
+		err := rows.Scan(&id, &at.registry, &subdomain, &at.repo.Key, &at.repo.Image)
+		at.subdomain = subdomain != 0
+		f.named[id] = at
+		return err
+	})
+	return facts, err
+}
+
+func (f *finder) holding(one subject, p pointing, layer int, image fact) inventory.Holding {
+	at := f.named[p.repo]
+	h := inventory.Holding{
+		Reference: repositoryReference(at.registry, at.subdomain, at.repo) + ":" + p.name,
+		Digest:    string(image.digest), Platform: image.platform, PURL: one.purl, Version: one.version, Layer: layer,
+		Location: one.path, State: inventory.HoldingPresent, Since: fromMillis(p.since),
+	}
+	if p.until != 0 {
+		h.State = inventory.HoldingGone
+	}
+	return h
+}
