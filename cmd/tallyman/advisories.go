@@ -15,11 +15,12 @@ import (
 func newAdvisories(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "advisories",
-		Short: "What is known of flaws: import and status",
-		Example: `  tallyman advisories import Debian/all.zip known_exploited_vulnerabilities.json epss.csv.gz
+		Short: "What is known of flaws: synchronise, import, status",
+		Example: `  tallyman advisories sync
+  tallyman advisories import Debian/all.zip known_exploited_vulnerabilities.json epss.csv.gz
   tallyman advisories status`,
 	}
-	cmd.AddCommand(newAdvisoriesImport(a), newAdvisoriesStatus(a))
+	cmd.AddCommand(newAdvisoriesSync(a), newAdvisoriesImport(a), newAdvisoriesStatus(a))
 	return cmd
 }
 

@@ -68,6 +68,7 @@ func (p *Platform) String() string {
 
 // ReadBlob reads a small blob whole: a config or an attestation.
 func ReadBlob(ctx context.Context, src Source, d Descriptor) ([]byte, error) {
+	ctx = inventory.WithRequestClass(ctx, inventory.RequestConfig) // its address does not tell it from a layer
 	if d.Size > MaxManifest {
 		return nil, inventory.Errorf(inventory.ErrInvalid, "blob %s has %d bytes; at most %d are read here", d.Digest, d.Size, MaxManifest)
 	}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tallyman-dev/tallyman/internal/advisory"
+	"github.com/tallyman-dev/tallyman/internal/config"
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+	"github.com/tallyman-dev/tallyman/internal/store"
+)
+
+func newAdvisoriesSync(a *app) *cobra.Command {
+	var o advisory.Options
+	var format string
+	cmd := &cobra.Command{
+		Use:   "sync",
+		Short: "Fetch what changed: OSV by ecosystem, CISA's KEV catalogue, EPSS scores",
+		Long: `Brings each feed up to date: only what changed is fetched, and a feed that cannot be read,
+is incomplete or suddenly much smaller changes nothing while the others go on. By default
+the ecosystems that the inventory holds are fetched. A mirror of the OSV bucket, such as a
+generic Artifactory repository, is named with --base-url; its credentials come from
+TALLYMAN_ADVISORIES_USER and TALLYMAN_ADVISORIES_PASSWORD. An empty address leaves a feed out.`,
+		Example: `  tallyman advisories sync
+  tallyman advisories sync --ecosystem Debian,npm --base-url https://acme.jfrog.io/artifactory/osv-mirror --kev= --epss=`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := oneFormat(cmd, format, "table", "json"); err != nil {
+				return err
+			}
+			if a.cfg.Server != "" {
+				return inventory.Errorf(inventory.ErrInvalid, "sync works on its own store, not on --server").
+					WithRemedy("run it where the server runs, or send files with `tallyman advisories import`")
+			}
+			o.Ecosystems = split(o.Ecosystems, ",")
+			var err error
+			if o.Username, err = config.Secret(a.env, "TALLYMAN_ADVISORIES_USER"); err != nil {
+				return err
+			}
+			if o.Secret, err = config.Secret(a.env, "TALLYMAN_ADVISORIES_PASSWORD"); err != nil {
+				return err
+			}
+			p, err := a.openPlatform(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer p.close()
+			results, err := p.sync(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			return a.printFeeds(results, format)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Base, "base-url", advisory.DefaultBase, "OSV's bucket or a mirror of it")
+	f.StringVar(&o.KEV, "kev", advisory.DefaultKEV, "address of CISA's catalogue of known exploited vulnerabilities")
+	f.StringVar(&o.EPSS, "epss", advisory.DefaultEPSS, "address of the EPSS scores")
+	f.StringArrayVar(&o.Ecosystems, "ecosystem", nil, "ecosystems to fetch (default: those that the inventory holds)")
+	f.BoolVar(&o.TakeShrunk, "take-shrunk", false, "take a feed although it is suddenly much smaller")
+	f.StringVar(&format, "format", "table", "table or json")
+	return cmd
+}
+
+// feeds remembers feeds between two synchronisations.
+type feeds struct{ store *store.Store }
+
+// FeedState implements advisory.State.
+func (f feeds) FeedState(ctx context.Context, name string) (state advisory.FeedState, err error) {
+	body, err := f.store.Feed(ctx, name)
+	if err != nil || body == nil {
+		return state, err
+	}
+	if err := json.Unmarshal(body, &state); err != nil {
+		return advisory.FeedState{}, nil //nolint:nilerr // a state that nobody can read means that the whole feed is read
+	}
+	return state, nil
+}
+
+// SaveFeedState implements advisory.State.
+func (f feeds) SaveFeedState(ctx context.Context, name string, state advisory.FeedState) error {
+	body, err := json.Marshal(state)
+	if err != nil {
+		return err
+	}
+	return f.store.SaveFeed(ctx, name, body)
+}
+
+// sync brings the feeds up to date and matches again what they name.
+func (p *platform) sync(ctx context.Context, o advisory.Options) ([]advisory.FeedResult, error) {
+	if len(o.Ecosystems) == 0 {
+		held, err := p.store.HeldEcosystems(ctx)
+		if err != nil {
+			return nil, err
+		}
+		o.Ecosystems = held
+	}
+	o.Dir, o.Log = p.cfg.Data, p.log
+	feed := p.matcher.Feed()
+	results, err := advisory.Sync(ctx, o, feeds{p.store}, sink{feed, p})
+	change, finished := feed.Finish(ctx)
+	if err := errors.Join(err, finished); err != nil {
+		return results, err
+	}
+	p.log.InfoContext(ctx, "advisories synchronised", slog.Int("feeds", len(results)), slog.Int("packages_matched", change.Packages))
+	for _, r := range results {
+		if r.Problem == "" {
+			if err := p.store.AdvisoriesSynced(ctx, r.Feed, time.Now()); err != nil {
+				return results, err
+			}
+		}
+	}
+	return results, nil
+}
+
+// printFeeds shows what became of each feed, and fails if one could not be brought up to date.
+func (a *app) printFeeds(results []advisory.FeedResult, format string) error {
+	bad := 0
+	for _, r := range results {
+		if r.Problem != "" {
+			bad++
+		}
+	}
+	if format == "json" {
+		if err := json.NewEncoder(a.stdout).Encode(results); err != nil {
+			return err
+		}
+	} else {
+		w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(w, "FEED\tSTATUS\tRECORDS\tMALFORMED\tPROBLEM")
+		for _, r := range results {
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\n", r.Feed, r.Status, r.Records+r.KEV+r.EPSS, r.Malformed, inventory.Printable(r.Problem))
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	if bad > 0 {
+		return inventory.Errorf(inventory.ErrUnavailable, "%d of %d feeds are not up to date", bad, len(results)).
+			WithRemedy("the table says why; what was known before still holds")
+	}
+	return nil
+}
