@@ -255,6 +255,9 @@ func (s *Store) SaveKEV(ctx context.Context, all []inventory.KEV) error {
 		rows = append(rows, []any{k.CVE, millisOf(k.Added), millisOf(k.Due)})
 	}
 	return s.update(ctx, "save known exploited vulnerabilities", func(tx *tx) error {
+		if err := exploited(ctx, tx, s.nowMS(), all); err != nil {
+			return err
+		}
 		if err := tx.exec(ctx, `DELETE FROM kev`); err != nil {
 			return err
 		}

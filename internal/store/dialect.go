@@ -163,6 +163,7 @@ const (
 	lockAdvisories
 	lockCounts
 	lockAuth
+	lockNotices
 )
 
 func (t *tx) enqueue(ctx context.Context, jobs ...queue.Job) (int, error) {

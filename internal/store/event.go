@@ -10,14 +10,17 @@ import (
 
 // Kinds of event.
 const (
-	EventTagMoved        = "tag_moved"
-	EventTagGone         = "tag_gone"
-	EventImageIndexed    = "image_indexed"
-	EventImageFailed     = "image_failed"
-	EventFindingAppeared = "finding_appeared" // an advisory hits a package that was known before
-	EventSeverityChanged = "severity_changed"
-	EventBecameFixable   = "became_fixable"
-	EventWithdrawn       = "finding_withdrawn"
+	EventTagMoved          = "tag_moved"
+	EventTagGone           = "tag_gone"
+	EventImageIndexed      = "image_indexed"
+	EventImageFailed       = "image_failed"
+	EventFindingAppeared   = "finding_appeared" // an advisory hits a package that was known before
+	EventSeverityChanged   = "severity_changed"
+	EventBecameFixable     = "became_fixable"
+	EventWithdrawn         = "finding_withdrawn"
+	EventEnteredKEV        = "entered_kev" // a flaw of the fleet is known to be exploited
+	EventIntegrationBroken = "integration_broken"
+	EventFeedStale         = "feed_stale"
 )
 
 // EventBody is what an event says besides its kind.
@@ -29,6 +32,8 @@ type EventBody struct {
 	Advisory  string `json:"advisory,omitempty"`
 	PURL      string `json:"purl,omitempty"`
 	Severity  string `json:"severity,omitempty"`
+	Was       string `json:"was,omitempty"` // the severity before
+	Remedy    string `json:"remedy,omitempty"`
 }
 
 // Event is something that changed. Each is recorded once.
@@ -47,17 +52,21 @@ type event struct {
 	body          EventBody
 }
 
-// addEvent records events that were not recorded yet.
+// addEvent records events that were not recorded yet, and the jobs that tell people.
 func addEvent(ctx context.Context, tx *tx, events ...event) error {
+	news, err := listen(ctx, tx, time.Now(), events)
+	if err != nil {
+		return err
+	}
 	rows := make([][]any, 0, len(events))
 	for _, e := range events {
 		body, err := json.Marshal(e.body)
 		if err != nil {
 			return fmt.Errorf("encode event %s: %w", e.kind, err)
 		}
-		rows = append(rows, []any{e.kind, e.subject, e.at, e.integration, string(body)})
+		rows = append(rows, []any{e.kind, e.subject, e.at, e.integration, string(body), flag(!news[e.kind])})
 	}
-	return tx.insert(ctx, `INSERT INTO event (kind, subject, at, integration_id, body)`, `ON CONFLICT (kind, subject) DO NOTHING`, rows)
+	return tx.insert(ctx, `INSERT INTO event (kind, subject, at, integration_id, body, told)`, `ON CONFLICT (kind, subject) DO NOTHING`, rows)
 }
 
 // Events returns events after an id, in the order they were recorded; limit is at most 10,000.

@@ -200,7 +200,9 @@ func (s *Store) ResealSecrets(ctx context.Context) (n int, err error) {
 			}
 			n++
 		}
-		return nil
+		more, err := s.resealChannels(ctx, tx)
+		n += more
+		return err
 	})
 	return n, err
 }
@@ -329,9 +331,17 @@ func (s *Store) SetIntegrationState(ctx context.Context, id int64, state, proble
 			return err
 		}
 		if !looked(old.State) && looked(state) {
-			_, err = tx.enqueue(ctx, LookJob(id, s.now()))
+			if _, err = tx.enqueue(ctx, LookJob(id, s.now())); err != nil {
+				return err
+			}
 		}
-		return err
+		if old.State == state || state != inventory.IntegrationError && state != inventory.IntegrationDegraded {
+			return nil
+		}
+		return addEvent(ctx, tx, event{
+			kind: EventIntegrationBroken, subject: fmt.Sprintf("%d %s@%d", id, state, s.nowMS()), at: s.nowMS(), integration: id,
+			body: EventBody{Reference: old.Name, Problem: problem, Remedy: remedy},
+		})
 	})
 }
 
@@ -372,8 +382,11 @@ func (s *Store) Disconnect(ctx context.Context, name string) error {
 		if in.State == inventory.IntegrationDisconnected {
 			return nil
 		}
-		if err := tx.exec(ctx, `DELETE FROM hint WHERE integration_id = ?`, in.ID); err != nil {
-			return err
+		// Whoever connects it again is not told what was pushed meanwhile.
+		for _, table := range []string{"hint", "notify_baseline"} {
+			if err := tx.exec(ctx, `DELETE FROM `+table+` WHERE integration_id = ?`, in.ID); err != nil {
+				return err
+			}
 		}
 		return tx.exec(ctx, `
 			UPDATE integration SET password = ?, webhook = ?, state = ?, problem = '', remedy = '', disconnected_at = ? WHERE id = ?`,

@@ -225,7 +225,7 @@ func (ch *changes) compare(j judged, old map[string]kept, fresh []inventory.Verd
 		}
 		ch.gone = append(ch.gone, verdictKey{j.id, id})
 		counted = true
-		ch.event(EventWithdrawn, j, old[id].Verdict, "")
+		ch.event(EventWithdrawn, j, old[id].Verdict, "", "")
 	}
 	// Images of a package that is matched for the first time are counted when they are finished.
 	if counted && j.before {
@@ -254,21 +254,21 @@ func verdictRow(pkg int64, v inventory.Verdict, firstSeen int64) []any {
 // tell records what changed about one flaw of a package that was known before.
 func (ch *changes) tell(j judged, v inventory.Verdict, was kept, known bool) {
 	if !known {
-		ch.event(EventFindingAppeared, j, v, "")
+		ch.event(EventFindingAppeared, j, v, "", "")
 		return
 	}
 	if was.rank != inventory.SeverityRank(v.Severity) {
-		ch.event(EventSeverityChanged, j, v, "|"+v.Severity)
+		ch.event(EventSeverityChanged, j, v, "|"+v.Severity, was.Severity)
 	}
 	if len(was.Fixed) == 0 && len(v.Fixed) > 0 {
-		ch.event(EventBecameFixable, j, v, "")
+		ch.event(EventBecameFixable, j, v, "", "")
 	}
 }
 
-func (ch *changes) event(kind string, j judged, v inventory.Verdict, detail string) {
+func (ch *changes) event(kind string, j judged, v inventory.Verdict, detail, before string) {
 	ch.events = append(ch.events, event{
 		kind: kind, subject: v.ID + "|" + j.purl + detail, at: ch.now,
-		body: EventBody{Flaw: v.ID, Advisory: v.AdvisoryID, PURL: j.purl, Severity: v.Severity},
+		body: EventBody{Flaw: v.ID, Advisory: v.AdvisoryID, PURL: j.purl, Severity: v.Severity, Was: before},
 	})
 }
 
