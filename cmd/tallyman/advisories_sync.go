@@ -39,7 +39,7 @@ TALLYMAN_ADVISORIES_USER and TALLYMAN_ADVISORIES_PASSWORD. An empty address leav
 				return inventory.Errorf(inventory.ErrInvalid, "sync works on its own store, not on --server").
 					WithRemedy("run it where the server runs, or send files with `tallyman advisories import`")
 			}
-			o.Ecosystems = split(o.Ecosystems, ",")
+			o.Ecosystems = split(o.Ecosystems)
 			var err error
 			if o.Username, err = config.Secret(a.env, "TALLYMAN_ADVISORIES_USER"); err != nil {
 				return err

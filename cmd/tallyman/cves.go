@@ -89,7 +89,7 @@ func (a *app) cves(cmd *cobra.Command, ref string, o *cvesFlags) error {
 // read puts the filter together and refuses what cannot be meant.
 func (o *cvesFlags) read() (*report.Filter, error) {
 	f := o.filter
-	f.Severities, f.Types, f.IDs = split(o.severities, ","), split(o.types, ","), split(o.ids, ",")
+	f.Severities, f.Types, f.IDs = split(o.severities), split(o.types), split(o.ids)
 	if o.pkg != "" {
 		re, err := regexp.Compile(o.pkg)
 		if err != nil {

@@ -59,8 +59,8 @@ func (c *connection) flags(cmd *cobra.Command) {
 func (c *connection) read(a *app) (inventory.IntegrationChange, error) {
 	in := inventory.Integration{
 		Kind: c.kind, URL: c.url, Username: c.username, Repositories: artifactory.ParseKeys(strings.Join(c.repositories, ",")),
-		Include: split(c.include, ","), Exclude: split(c.exclude, ","), Tags: c.tags, SubdomainMode: c.subdomain,
-		CAFile: c.caFile, Proxy: c.proxy, AuthHosts: split(c.authHosts, ","),
+		Include: split(c.include), Exclude: split(c.exclude), Tags: c.tags, SubdomainMode: c.subdomain,
+		CAFile: c.caFile, Proxy: c.proxy, AuthHosts: split(c.authHosts),
 	}
 	var out inventory.IntegrationChange
 	if c.secretStdin && c.webhookStdin {
@@ -83,11 +83,11 @@ func (c *connection) read(a *app) (inventory.IntegrationChange, error) {
 	return inventory.IntegrationChange{Integration: in, Secret: secret, WebhookSecret: hook}, nil
 }
 
-// split cuts each value at any of the separators and drops what is blank.
-func split(values []string, separators string) []string {
+// split cuts each value at commas and drops what is blank.
+func split(values []string) []string {
 	out := []string{}
 	for _, v := range values {
-		for _, part := range strings.FieldsFunc(v, func(r rune) bool { return strings.ContainsRune(separators, r) }) {
+		for part := range strings.SplitSeq(v, ",") {
 			if part = strings.TrimSpace(part); part != "" {
 				out = append(out, part)
 			}
