@@ -23,6 +23,17 @@ type (
 	Holding = inventory.Holding
 )
 
+// Explained is why an image has a flaw, or why it has not.
+type Explained = inventory.Explained
+
+// Explain answers why an image has a flaw, or why it has not; platform may be empty.
+// Errors as of SBOM.
+func (c *Client) Explain(ctx context.Context, ref, platform, id string) (Explained, error) {
+	q := refQuery(ref, platform)
+	q.Set("id", id)
+	return get[Explained](ctx, c, "/api/v1/explain", q)
+}
+
 func whoHasQuery(ask WhoHas) url.Values {
 	q := url.Values{"q": {ask.Query}}
 	if ask.Ecosystem != "" {

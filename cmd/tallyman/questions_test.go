@@ -15,6 +15,31 @@ func TestQuestions(t *testing.T) {
 	p.run("", "demo", "--once", "--data", p.env["TALLYMAN_DATA"]).want(t, 0)
 	q := questions{p}
 	t.Run("who has", func(t *testing.T) { q.whoHas(t) })
+	t.Run("explain", func(t *testing.T) { q.explain(t) })
+}
+
+func (q questions) explain(t *testing.T) {
+	ref := q.reference(t, "docker-dev-local/shop/payments:3.1.0")
+	x := ask[inventory.Explained](t, q, "explain", ref, "CVE-2021-44228", "--format", "json")
+	if !x.Affected || len(x.Findings) != 1 || x.Findings[0].Version != "2.14.1" || x.Findings[0].Instruction == "" || len(x.Findings[0].Locations) == 0 {
+		t.Errorf("%+v", x)
+	}
+	r := q.run("", "explain", ref, "CVE-2021-44228")
+	r.want(t, 0)
+	for _, word := range []string{"affected: ", "log4j-core 2.14.1", "order of versions", "made by", ".jar", "fixed in", "layer"} {
+		if !strings.Contains(r.stdout, word) {
+			t.Errorf("the explanation lacks %q:\n%s", word, r.stdout)
+		}
+	}
+	fixed := q.reference(t, "docker-dev-local/shop/payments:3.2.0")
+	not := ask[inventory.Explained](t, q, "explain", fixed, "CVE-2021-44228", "--format", "json")
+	if not.Affected || !not.Known || len(not.Others) == 0 || !strings.Contains(not.Others[0].Reason, "not affected because") {
+		t.Errorf("%+v", not)
+	}
+	if none := ask[inventory.Explained](t, q, "explain", fixed, "CVE-1999-0001", "--format", "json"); none.Affected || none.Known {
+		t.Errorf("%+v", none)
+	}
+	q.run("", "explain", ref).want(t, exitError, "takes REF CVE")
 }
 
 // questions are asked of a program that has a fleet.

@@ -69,6 +69,7 @@ func matrix() map[string]string {
 		"GET /api/v1/cves":                            "read",
 		"GET /api/v1/status":                          "read",
 		"GET /api/v1/who-has":                         "read",
+		"GET /api/v1/explain":                         "read",
 		"GET /api/v1/advisories":                      "read",
 		"POST /api/v1/advisories/import":              "admin",
 		"GET /api/v1/tokens":                          "admin",

@@ -42,6 +42,53 @@ func (plainJudge) Explain(p inventory.Package, a inventory.Advisory) inventory.J
 	return inventory.Judgement{PURL: p.PURL, Advisory: a.ID, Known: true, Reason: "not affected: as the test wants it"}
 }
 
+// Candidates names package a of the image in two advisories, one of which hits.
+func (l *ledger) Candidates(_ context.Context, keys []inventory.AffectedKey) (map[inventory.AffectedKey][]inventory.Advisory, error) {
+	out := map[inventory.AffectedKey][]inventory.Advisory{}
+	for _, key := range keys {
+		if key.Name == "a" {
+			out[key] = []inventory.Advisory{{ID: "GHSA-1", Aliases: []string{"CVE-2026-1"}}, {ID: "GHSA-2", Aliases: []string{"CVE-2026-2"}}}
+		}
+	}
+	return out, l.broken
+}
+
+func (l *ledger) Advisory(_ context.Context, id string) (inventory.Advisory, error) {
+	if id != "DEBIAN-CVE-2026-3" {
+		return inventory.Advisory{}, inventory.ErrNotFound
+	}
+	return inventory.Advisory{ID: id, Affected: []inventory.Affected{{Name: "openssl", Ecosystem: "Debian:12"}}}, nil
+}
+
+func TestExplain(t *testing.T) {
+	srv := serve(t, newLedger())
+	for _, tt := range []struct {
+		id              string
+		affected, known bool
+		findings, other int
+		reason          string
+	}{
+		{"CVE-2026-1", true, true, 1, 0, "affected: "},
+		{"cve-2026-2", false, true, 0, 1, "not affected by cve-2026-2"},
+		{"CVE-2026-3", false, true, 0, 0, "it names openssl (Debian:12), and the image has none of it"},
+		{"CVE-2026-4", false, false, 0, 0, "no advisory at hand"},
+	} {
+		status, _, body := call(t, srv, reader, "GET", "/api/v1/explain?id="+tt.id+"&ref="+ref, "")
+		var x inventory.Explained
+		if err := json.Unmarshal([]byte(body), &x); err != nil || status != 200 {
+			t.Fatalf("%s: %d %v %s", tt.id, status, err, body)
+		}
+		if x.Affected != tt.affected || x.Known != tt.known || len(x.Findings) != tt.findings || len(x.Others) != tt.other || !strings.Contains(x.Reason, tt.reason) {
+			t.Errorf("%s: %+v", tt.id, x)
+		}
+	}
+	for _, path := range []string{"/api/v1/explain?ref=" + ref, "/api/v1/explain?id=CVE-1"} {
+		if status, _, _ := call(t, srv, reader, "GET", path, ""); status != 400 {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+}
+
 // PackagesNamed answers three versions of whatever is asked for, and one that cannot be compared.
 func (l *ledger) PackagesNamed(_ context.Context, q inventory.PackageQuery) ([]inventory.Package, error) {
 	name := strings.TrimPrefix(q.PURL, "pkg:npm/")
