@@ -32,6 +32,7 @@ type platform struct {
 	registries *registries
 	dashboard  *dashboard.Dashboard
 	api        *api.API
+	teller     teller
 }
 
 // openPlatform opens the ledger that the settings name and ties everything to it.
@@ -48,6 +49,7 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	}
 	p := &platform{cfg: a.cfg, log: a.log, store: st, matcher: match.New(st), registries: newRegistries(st, a.log)}
 	hub := &api.Hub{Store: st, Connector: connector{a.log}, Nudge: p.nudge, AcceptLoss: p.acceptLoss, Log: a.log}
+	p.teller = newTeller(st, a.log)
 	reader := &api.Reader{Store: st, Coverage: coverage(st)}
 	formats := sbomFormats()
 	v := buildVersion()
@@ -59,7 +61,7 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	}
 	p.api = api.New(api.Options{
 		Store: st, Hub: hub, Reader: reader, Judge: judge{}, Log: a.log, SignedIn: p.dashboard.SignedIn, Ready: st.Ping, Hook: readHook,
-		Import: p.importFile, TempDir: a.cfg.Data, SBOM: formats,
+		Import: p.importFile, TempDir: a.cfg.Data, SBOM: formats, Teller: p.teller,
 		Version: inventory.Version{Version: v.Version, Commit: v.Revision, Go: v.Go},
 	})
 	return p, nil

@@ -46,15 +46,16 @@ func (p *platform) work(ctx context.Context) error {
 	if _, err := p.matcher.Rest(ctx); err != nil {
 		return err
 	}
+	if err := p.teller.startClock(ctx); err != nil {
+		return err
+	}
+	handlers := p.teller.handlers()
+	handlers[store.JobLook] = queue.Handler{Do: p.look, Again: true, Timeout: 30 * time.Minute}
+	handlers[store.JobIndex] = queue.Handler{Do: p.indexer(ix), Failed: p.indexFailed, Timeout: time.Hour}
+	handlers[store.JobMatch] = queue.Handler{Do: p.match, Timeout: 10 * time.Minute, Again: true}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.recount(ctx) })
-	g.Go(func() error {
-		return p.store.Queue().Run(ctx, queue.Handlers{
-			store.JobLook:  {Do: p.look, Again: true, Timeout: 30 * time.Minute},
-			store.JobIndex: {Do: p.indexer(ix), Failed: p.indexFailed, Timeout: time.Hour},
-			store.JobMatch: {Do: p.match, Timeout: 10 * time.Minute, Again: true},
-		}, p.cfg.Workers)
-	})
+	g.Go(func() error { return p.store.Queue().Run(ctx, handlers, p.cfg.Workers) })
 	return g.Wait()
 }
 

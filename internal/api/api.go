@@ -67,6 +67,8 @@ type Options struct {
 	MaxImport int64
 	// SBOM are the formats besides json, by name.
 	SBOM map[string]SBOMWriter
+	// Teller keeps and reaches the channels of notifications.
+	Teller Teller
 }
 
 // API serves /api/v1, /hooks, /healthz and /readyz.
@@ -84,6 +86,7 @@ type API struct {
 	tempDir     string
 	maxImport   int64
 	sbom        map[string]SBOMWriter
+	teller      Teller
 	crossOrigin *http.CrossOriginProtection
 	openAPI     map[string]any
 	mux         *http.ServeMux
@@ -93,7 +96,7 @@ type API struct {
 func New(o Options) *API {
 	a := &API{
 		store: o.Store, hub: o.Hub, reader: o.Reader, judge: o.Judge, log: o.Log, version: o.Version, signedIn: o.SignedIn,
-		ready: o.Ready, hook: o.Hook, importer: o.Import, tempDir: o.TempDir, maxImport: o.MaxImport, sbom: o.SBOM,
+		ready: o.Ready, hook: o.Hook, importer: o.Import, tempDir: o.TempDir, maxImport: o.MaxImport, sbom: o.SBOM, teller: o.Teller,
 		crossOrigin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 	}
 	if a.maxImport == 0 {

@@ -145,15 +145,15 @@ type Delivery struct {
 	Problem   string     `json:"problem,omitempty"`
 	Receipt   string     `json:"receipt,omitempty"` // what the receiver said when it took it
 	Sent      *time.Time `json:"sent,omitempty"`
-	Notice
+	Notice    Notice     `json:"message"`
 }
 
 // DeliveryFilter narrows a list of deliveries.
 type DeliveryFilter struct {
-	ID      string // of one message
-	Channel string
-	State   string
-	Limit   int // 0 = 100, at most 1000
+	ID      string `json:"id,omitempty"` // of one message
+	Channel string `json:"channel,omitempty"`
+	State   string `json:"state,omitempty"`
+	Limit   int    `json:"-"` // of a list; 0 = 100, at most 1000
 }
 
 // Spread is how far a flaw reaches in what a rule looks at.
