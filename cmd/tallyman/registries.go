@@ -21,6 +21,7 @@ import (
 type registries struct {
 	store *store.Store
 	log   *slog.Logger
+	looks discover.Options // of every discoverer; set before the first is made
 
 	mu   sync.Mutex
 	byID map[int64]registry // guarded by mu
@@ -72,7 +73,9 @@ func (r *registries) registry(ctx context.Context, in inventory.Integration) (re
 	if err != nil {
 		return registry{}, err
 	}
-	d, err := discover.New(in, c, r.store, discover.Options{Indexer: index.Version, Logger: r.log})
+	looks := r.looks
+	looks.Indexer, looks.Logger = index.Version, r.log
+	d, err := discover.New(in, c, r.store, looks)
 	if err != nil {
 		return registry{}, err
 	}

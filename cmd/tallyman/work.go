@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"time"
 
@@ -38,10 +39,24 @@ func (p *platform) work(ctx context.Context) error {
 			}
 		}
 	}
+	return p.workJobs(ctx, jobs{ledger: p.store, handlers: queue.Handlers{
+		store.JobLook: {Do: p.look, Again: true, Timeout: 30 * time.Minute},
+	}})
+}
+
+// jobs says how one process works them.
+type jobs struct {
+	ledger   index.Ledger
+	attempts int            // at an image that cannot be reached; 0 = as many as usual
+	handlers queue.Handlers // besides indexing and matching
+}
+
+// workJobs indexes and matches what is queued until ctx ends, and does what j adds.
+func (p *platform) workJobs(ctx context.Context, j jobs) error {
 	if err := os.MkdirAll(p.scratch(), 0o700); err != nil {
 		return inventory.Errorf(inventory.ErrForbidden, "%s: %w", p.scratch(), err)
 	}
-	ix := index.New(p.store, index.Options{TempDir: p.scratch(), Logger: p.log})
+	ix := index.New(j.ledger, index.Options{TempDir: p.scratch(), Logger: p.log})
 	// An import that was cut off left packages unmatched.
 	if _, err := p.matcher.Rest(ctx); err != nil {
 		return err
@@ -50,9 +65,9 @@ func (p *platform) work(ctx context.Context) error {
 		return err
 	}
 	handlers := p.teller.handlers()
-	handlers[store.JobLook] = queue.Handler{Do: p.look, Again: true, Timeout: 30 * time.Minute}
-	handlers[store.JobIndex] = queue.Handler{Do: p.indexer(ix), Failed: p.indexFailed, Timeout: time.Hour}
+	handlers[store.JobIndex] = queue.Handler{Do: p.indexer(ix), Failed: p.indexFailed, Timeout: time.Hour, MaxAttempts: j.attempts}
 	handlers[store.JobMatch] = queue.Handler{Do: p.match, Timeout: 10 * time.Minute, Again: true}
+	maps.Copy(handlers, j.handlers)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.recount(ctx) })
 	g.Go(func() error { return p.store.Queue().Run(ctx, handlers, p.cfg.Workers) })

@@ -14,8 +14,8 @@ import (
 const (
 	// CursorBaseline is when the baseline was recorded, or BaselineWanted.
 	CursorBaseline = "baseline"
-	// BaselineWanted, as the value of CursorBaseline, makes the next full listing
-	// the baseline, whoever makes it.
+	// BaselineWanted as the value of CursorBaseline makes the next full listing the
+	// baseline, whoever makes it.
 	BaselineWanted = "wanted"
 	// cursorPending names the repositories, one a line, that could not be listed
 	// when the baseline was recorded: their first complete listing is theirs.

@@ -384,7 +384,7 @@ func (l *ledger) finish(ctx context.Context) error {
 	case inventory.LookPoll:
 		return l.tx.exec(ctx, `UPDATE integration SET last_poll = ? WHERE id = ? AND last_poll < ?`, at, l.look.Integration, at)
 	case inventory.LookReconcile:
-		err := l.tx.exec(ctx, `UPDATE integration SET last_poll = ?, last_reconcile = ?, not_selected = ? WHERE id = ? AND last_reconcile < ?`,
+		err := l.tx.exec(ctx, `UPDATE integration SET last_poll = ?, last_reconcile = ?, not_selected = ? WHERE id = ? AND last_reconcile <= ?`,
 			at, at, l.look.NotSelected, l.look.Integration, at)
 		if err != nil {
 			return err

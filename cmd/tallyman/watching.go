@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tallyman-dev/tallyman/internal/discover"
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+)
+
+// settingUp marks an integration whose first watch has not come so far as to look.
+const settingUp = "watching has not begun yet"
+
+// onceAttempts is how often a pass with an end tries an image that cannot be reached.
+const onceAttempts = 4
+
+// target is one registry to watch.
+type target struct {
+	in      inventory.Integration
+	secrets inventory.Secrets
+	port    int // to listen on for webhooks; 0 = none
+}
+
+// watching is what one process watches, and how.
+type watching struct {
+	targets []target
+	every   time.Duration
+	once    bool
+	looks   discover.Options
+}
+
+// watch works the targets until ctx ends, or until one pass is done.
+func (a *app) watch(ctx context.Context, w watching) error {
+	return a.withWorkers(ctx, w.looks, workersFor(w.once, false), func(ctx context.Context, p *platform) error {
+		var ids []int64
+		for _, t := range w.targets {
+			id, err := p.adopt(ctx, t, !w.looks.All)
+			if err != nil {
+				return err
+			}
+			ids = append(ids, id)
+		}
+		for i, id := range ids {
+			if err := a.begin(ctx, p, id, w.targets[i].in, w.once); err != nil {
+				return err
+			}
+		}
+		if w.once {
+			return a.finish(ctx, p, ids, false)
+		}
+		return a.follow(ctx, p, w, ids)
+	})
+}
+
+// workersFor says how jobs are worked: with an end, an image that cannot be reached
+// is not waited for long.
+func workersFor(ends, afresh bool) jobs {
+	j := jobs{}
+	if ends {
+		j.attempts = onceAttempts
+	}
+	if afresh {
+		j.ledger = &forgetful{}
+	}
+	return j
+}
+
+// withWorkers runs act over the store while jobs are worked; it holds the data
+// directory's lock.
+func (a *app) withWorkers(ctx context.Context, looks discover.Options, j jobs, act func(context.Context, *platform) error) error {
+	if a.cfg.Database == "" {
+		release, err := a.lockData()
+		if err != nil {
+			return err
+		}
+		defer release() //nolint:errcheck // the kernel lets go of it anyway
+	}
+	p, err := a.openPlatform(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	p.registries.looks = looks
+	if f, ok := j.ledger.(*forgetful); ok {
+		f.Store = p.store
+	} else {
+		j.ledger = p.store
+	}
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	g, working := errgroup.WithContext(working)
+	g.Go(func() error { return p.workJobs(working, j) })
+	err = act(working, p)
+	stop()
+	if worked := g.Wait(); worked != nil && !errors.Is(worked, context.Canceled) {
+		return worked
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // Ctrl-C is how it ends
+	}
+	return err
+}
+
+// adopt saves a target's integration, and that what is there now is its baseline.
+func (p *platform) adopt(ctx context.Context, t target, baseline bool) (int64, error) {
+	in := t.in
+	old, err := p.store.Integration(ctx, in.Name)
+	switch {
+	case errors.Is(err, inventory.ErrNotFound):
+		in.State, in.Problem = inventory.IntegrationPaused, settingUp // nobody may look before the baseline is asked for
+		if in.ID, err = p.store.AddIntegration(ctx, in, t.secrets); err != nil {
+			return 0, err
+		}
+	case err != nil:
+		return 0, err
+	case old.State == inventory.IntegrationPaused && old.Problem != settingUp:
+		return 0, inventory.Errorf(inventory.ErrConflict, "%s is paused", in.Name).WithRemedy("tallyman integration resume %s", in.Name)
+	default:
+		in.ID = old.ID
+		keepUntyped(&in, old)
+		if err := p.store.UpdateIntegration(ctx, in, &t.secrets); err != nil {
+			return 0, err
+		}
+		if old.Problem != settingUp {
+			return in.ID, nil
+		}
+	}
+	if baseline {
+		_, err := p.store.RecordLook(ctx, inventory.Look{
+			Integration: in.ID, Kind: inventory.LookHint, Cursors: map[string]string{discover.CursorBaseline: discover.BaselineWanted},
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return in.ID, p.store.SetIntegrationState(ctx, in.ID, inventory.IntegrationConnected, "", "")
+}
+
+// keepUntyped keeps the settings that only `integration` can change.
+func keepUntyped(in *inventory.Integration, old inventory.Integration) {
+	if in.CAFile == "" {
+		in.CAFile = old.CAFile
+	}
+	if in.Proxy == "" {
+		in.Proxy = old.Proxy
+	}
+	in.AuthHosts = old.AuthHosts
+}
+
+// begin looks for the first time. What no waiting cures ends the program; with
+// hurry, an outage does too.
+func (a *app) begin(ctx context.Context, p *platform, id int64, in inventory.Integration, hurry bool) error {
+	err := p.lookOnce(ctx, id, true)
+	if err != nil {
+		if ctx.Err() == nil && !hurry && errors.Is(err, inventory.ErrUnavailable) {
+			p.log.WarnContext(ctx, "the registry cannot be reached; it is tried again", slog.String("integration", in.Name), slog.Any("error", err))
+			return nil
+		}
+		return err
+	}
+	now, err := p.store.IntegrationByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	if now.State == inventory.IntegrationError {
+		return inventory.Errorf(inventory.ErrForbidden, "%s: %s", in.Name, now.Problem).WithRemedy("%s", now.Remedy)
+	}
+	if now.Problem != "" {
+		a.say("warning: %s: %s; %s", in.Name, inventory.Printable(now.Problem), inventory.Printable(now.Remedy))
+	}
+	st, err := p.statusOf(ctx, id)
+	if err != nil {
+		return err
+	}
+	a.say("%s: %d tags are followed, %d are left out (filters, or there before watching began)", in.Name, st.TagsSeen, st.NotSelected)
+	return nil
+}
+
+// follow looks at each target again and again, sooner when a webhook comes.
+func (a *app) follow(ctx context.Context, p *platform, w watching, ids []int64) error {
+	g, ctx := errgroup.WithContext(ctx)
+	ears, err := a.listenForHooks(ctx, p, w, ids)
+	if err != nil {
+		return err
+	}
+	for _, e := range ears {
+		g.Go(func() error { return e.serve(ctx) })
+	}
+	for i, id := range ids {
+		wake := make(chan struct{}, 1)
+		for _, e := range ears {
+			e.wakes(id, wake)
+		}
+		g.Go(func() error { return p.keepLooking(ctx, id, w.targets[i].in.Name, w.every, wake) })
+	}
+	a.say("watching %s every %s; Ctrl-C ends it, nothing is lost meanwhile", w.names(), w.every)
+	return g.Wait()
+}
+
+// keepLooking looks when it is time or when it is woken. It ends with ctx, or when
+// there is nothing left to look at.
+func (p *platform) keepLooking(ctx context.Context, id int64, name string, every time.Duration, wake <-chan struct{}) error {
+	due := time.NewTicker(every)
+	defer due.Stop()
+	for {
+		poll := true
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-wake:
+			poll = false
+		case <-due.C:
+		}
+		err := p.lookOnce(ctx, id, poll)
+		switch {
+		case err == nil || ctx.Err() != nil:
+		case errors.Is(err, errNothingLeft), errors.Is(err, inventory.ErrNotFound):
+			return inventory.Errorf(inventory.ErrConflict, "%s was disconnected or deleted: nothing is left to watch", name)
+		default:
+			p.log.WarnContext(ctx, "look", slog.String("integration", name), slog.Any("error", err))
+		}
+	}
+}
+
+var errNothingLeft = errors.New("disconnected")
+
+// lookOnce answers the hints that wait, and polls where that is asked for.
+func (p *platform) lookOnce(ctx context.Context, id int64, poll bool) error {
+	in, err := p.store.IntegrationByID(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case in.State == inventory.IntegrationDisconnected:
+		return errNothingLeft
+	case in.State == inventory.IntegrationPaused:
+		return nil
+	}
+	d, err := p.registries.discoverer(ctx, in)
+	if err != nil {
+		return err
+	}
+	hints, err := p.store.Hints(ctx, id)
+	if err != nil {
+		return err
+	}
+	if len(hints) > 0 {
+		if _, err := d.Hints(ctx, hints); err != nil {
+			return fmt.Errorf("hints: %w", err)
+		}
+	}
+	if poll {
+		_, err = d.Poll(ctx)
+	}
+	return err
+}
