@@ -29,18 +29,17 @@ func (s *Store) SaveAdvisories(ctx context.Context, recs []inventory.Advisory, k
 	for piece := range pieces(recs, advisoryStep) {
 		prepared, err := prepareAdvisories(piece, keysOf)
 		if err != nil {
-			return nil, err
+			return sortedAffected(changed), err
 		}
-		var keys []inventory.AffectedKey
-		err = s.update(ctx, fmt.Sprintf("save %d advisories", len(piece)), func(tx *tx) error {
-			keys, err = saveAdvisories(ctx, tx, prepared)
+		err = s.paced(ctx, fmt.Sprintf("save %d advisories", len(piece)), func(tx *tx) error {
+			keys, err := saveAdvisories(ctx, tx, prepared)
+			for _, key := range keys {
+				changed[key] = true
+			}
 			return err
 		})
 		if err != nil {
 			return sortedAffected(changed), err
-		}
-		for _, key := range keys {
-			changed[key] = true
 		}
 	}
 	return sortedAffected(changed), nil
@@ -271,12 +270,12 @@ func (s *Store) SaveEPSS(ctx context.Context, all []inventory.EPSS) error {
 	for _, e := range all {
 		latest[e.CVE] = e
 	}
-	for piece := range pieces(sortedKeys(latest), 2000) {
+	for piece := range pieces(sortedKeys(latest), 1000) {
 		rows := make([][]any, len(piece))
 		for i, cve := range piece {
 			rows[i] = []any{cve, latest[cve].Score, latest[cve].Percentile}
 		}
-		err := s.update(ctx, "save exploit predictions", func(tx *tx) error {
+		err := s.paced(ctx, "save exploit predictions", func(tx *tx) error {
 			return tx.insert(ctx, `INSERT INTO epss (cve, score, percentile)`,
 				`ON CONFLICT (cve) DO UPDATE SET score = excluded.score, percentile = excluded.percentile`, rows)
 		})

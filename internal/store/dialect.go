@@ -211,6 +211,17 @@ func (s *Store) updateOnce(ctx context.Context, fn func(tx *tx) error) (err erro
 	return t.sql.Commit()
 }
 
+// paced is update for one of many pieces: it leaves the writer to others for a moment
+// afterwards. SQLite's lock is not fair, and who writes without a pause starves the rest.
+func (s *Store) paced(ctx context.Context, act string, fn func(tx *tx) error) error {
+	start := time.Now()
+	err := s.update(ctx, act, fn)
+	if err == nil && s.d == sqlite {
+		time.Sleep(max(time.Since(start)/10, 500*time.Microsecond))
+	}
+	return err
+}
+
 // view runs fn on one snapshot.
 func (s *Store) view(ctx context.Context, act string, fn func(r reader) error) error {
 	opts := &sql.TxOptions{ReadOnly: true}

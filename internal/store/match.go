@@ -82,7 +82,7 @@ func (s *Store) SaveVerdictsAt(ctx context.Context, revision int64, matched []st
 	}
 	purls := slices.Compact(slices.Sorted(slices.Values(matched)))
 	for piece := range byWeight(purls, func(purl string) int { return 1 + len(byPURL[purl]) }, 300) {
-		err := s.update(ctx, fmt.Sprintf("save the verdicts on %d packages", len(piece)), func(tx *tx) error {
+		err := s.paced(ctx, fmt.Sprintf("save the verdicts on %d packages", len(piece)), func(tx *tx) error {
 			return s.saveVerdicts(ctx, tx, revision, piece, byPURL)
 		})
 		if err != nil {

@@ -80,6 +80,7 @@ func writeForever(ctx context.Context, s *store.Store, seed string) error {
 		if i == 0 {
 			fmt.Println("writing")
 		}
+		time.Sleep(time.Millisecond) // as between two answers of a registry
 	}
 }
 

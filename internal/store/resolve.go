@@ -122,13 +122,12 @@ func tagsOf(ctx context.Context, r reader, repos []int64, anywhere bool, tag, d 
 		where += ` AND t.image_id IN (SELECT id FROM image WHERE digest = ? UNION SELECT index_id FROM index_member WHERE digest = ?)`
 		args = append(args, digest(d), digest(d))
 	}
-	tables := strings.ReplaceAll(tagTables, "CROSS JOIN", ",")
 	order := ` ORDER BY t.gone = 0 DESC, n.name, r.key, r.image, t.name`
 	if anywhere {
-		return findTags(ctx, r, tagColumns+tables+where+order+` LIMIT 100`, args)
+		return findTags(ctx, r, tagColumns+tagTables+where+order+` LIMIT 100`, args)
 	}
 	var all []found
-	err := eachIn(ctx, r, tagColumns+tables+where+` AND r.id IN ({in})`+order, args, repos, func(rows *sql.Rows) error {
+	err := eachIn(ctx, r, tagColumns+tagTables+where+` AND r.id IN ({in})`+order, args, repos, func(rows *sql.Rows) error {
 		f, err := scanTag(rows)
 		all = append(all, f)
 		return err

@@ -52,9 +52,13 @@ func open(t *testing.T, o store.Options) *store.Store {
 	return s
 }
 
-func TestSQLite(t *testing.T) { storetest.Exercise(t, opener(sqliteOptions)) }
+func TestSQLite(t *testing.T) {
+	t.Parallel()
+	storetest.Exercise(t, opener(sqliteOptions))
+}
 
 func TestPostgres(t *testing.T) {
+	t.Parallel()
 	template := storetest.NewTemplate(t, func(url string) {
 		s, err := store.Open(t.Context(), store.Options{URL: url})
 		if err != nil {

@@ -35,9 +35,11 @@ const tagColumns = `
 		i.fix_critical, i.fix_high, i.fix_medium, i.fix_low, i.fix_unspecified,
 		i.base_name, i.source, i.revision, i.id, i.chain_id, i.score`
 
-// The order of the tables is the order of the names: walked so, the first page needs no sort.
+// tagTables joins what a row is made of and leaves the order to the database.
 const tagTables = `
-	FROM integration n CROSS JOIN repository r CROSS JOIN tag t CROSS JOIN image i
+	FROM integration n, repository r, tag t, image i` + tagJoin
+
+const tagJoin = `
 	WHERE r.integration_id = n.id AND t.repository_id = r.id AND i.id = t.image_id`
 
 // found is a tag's row and what else is needed to complete it.
@@ -76,8 +78,12 @@ func scanTag(rows *sql.Rows) (f found, err error) {
 	return f, nil
 }
 
-// tagOrder is one way to sort tags: by which columns, and where a row stands among them.
+// tagOrder is one way to sort tags: by which columns, and where a row stands among
+// them. Walked in the order of its tables (which CROSS JOIN tells SQLite to do), the
+// first page needs no sort.
 type tagOrder struct {
+	tables  string
+	skip    string // follows from after, and lets whole repositories be passed over; takes the first values of at
 	columns []string
 	desc    bool
 	at      func(f found) []any
@@ -86,13 +92,24 @@ type tagOrder struct {
 func tagOrders(name string) (tagOrder, error) {
 	switch name {
 	case "", "name":
-		return tagOrder{columns: []string{"n.name", "r.key", "r.image", "t.name"}, at: func(f found) []any {
-			return []any{f.Integration, f.RepositoryKey, f.Image, f.Tag}
-		}}, nil
+		return tagOrder{
+			tables:  "integration n CROSS JOIN repository r CROSS JOIN tag t CROSS JOIN image i",
+			skip:    " AND (n.name > ? OR (r.key, r.image) >= (?, ?))",
+			columns: []string{"n.name", "r.key", "r.image", "t.name"},
+			at:      func(f found) []any { return []any{f.Integration, f.RepositoryKey, f.Image, f.Tag} },
+		}, nil
 	case "pushed":
-		return tagOrder{columns: []string{"t.pushed", "t.id"}, desc: true, at: func(f found) []any { return []any{f.pushed, f.ID} }}, nil
+		return tagOrder{
+			tables:  "tag t CROSS JOIN image i CROSS JOIN repository r CROSS JOIN integration n",
+			columns: []string{"t.pushed", "t.id"}, desc: true,
+			at: func(f found) []any { return []any{f.pushed, f.ID} },
+		}, nil
 	case "severity":
-		return tagOrder{columns: []string{"i.score", "t.id"}, desc: true, at: func(f found) []any { return []any{f.score, f.ID} }}, nil
+		return tagOrder{
+			tables:  "image i CROSS JOIN tag t CROSS JOIN repository r CROSS JOIN integration n",
+			columns: []string{"i.score", "i.id", "t.id"}, desc: true,
+			at: func(f found) []any { return []any{f.score, f.image, f.ID} },
+		}, nil
 	}
 	return tagOrder{}, inventory.Errorf(inventory.ErrInvalid, "tags cannot be sorted by %q", name).WithRemedy("use name, pushed or severity")
 }
@@ -218,9 +235,10 @@ func (s *Store) Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagP
 			}
 		}
 		page.Total = from.Total
-		query, values := tagColumns+tagTables+where, slices.Clone(args)
+		query, values := tagColumns+" FROM "+order.tables+tagJoin+where, slices.Clone(args)
 		if f.After != "" {
 			query, values = query+order.after(), append(values, from.At...)
+			query, values = query+order.skip, append(values, from.At[:strings.Count(order.skip, "?")]...)
 		}
 		query += order.orderBy()
 		if f.Limit > 0 {
@@ -240,13 +258,19 @@ func (s *Store) Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagP
 	return page, err
 }
 
+// countTags joins only what the conditions ask about: counting all tags touches no other table.
 func countTags(ctx context.Context, r reader, where string, args []any) (n int, err error) {
-	if where == " AND t.gone = 0" { // the plain list needs no other table
-		err = r.row(ctx, `SELECT count(*) FROM tag t WHERE t.gone = 0`).Scan(&n)
-		return n, err
+	tables, join := "tag t", "1 = 1"
+	if strings.Contains(where, "r.") || strings.Contains(where, "n.") {
+		tables, join = tables+", repository r", join+" AND r.id = t.repository_id"
 	}
-	tables := strings.ReplaceAll(tagTables, "CROSS JOIN", ",") // counting needs no order: the database chooses
-	err = r.row(ctx, `SELECT count(*)`+tables+where, args...).Scan(&n)
+	if strings.Contains(where, "n.") {
+		tables, join = tables+", integration n", join+" AND n.id = r.integration_id"
+	}
+	if strings.Contains(where, "i.") {
+		tables, join = tables+", image i", join+" AND i.id = t.image_id"
+	}
+	err = r.row(ctx, `SELECT count(*) FROM `+tables+` WHERE `+join+where, args...).Scan(&n)
 	return n, err
 }
 
