@@ -92,6 +92,6 @@ func (t teller) clock(ctx context.Context, _ queue.Work) error {
 	now := time.Now()
 	err := errors.Join(t.CheckFeeds(ctx, feedAge), t.PruneNotices(ctx, now.Add(-keepNotices)))
 	return errors.Join(err, t.Enqueue(ctx,
-		store.NotifyJob(false, now), store.NotifyJob(true, now),
+		store.NotifyJob(false, time.Time{}), store.NotifyJob(true, time.Time{}),
 		queue.Job{Kind: jobClock, Args: struct{}{}, Unique: "clock", At: now.Add(clockEvery)}))
 }

@@ -30,7 +30,7 @@ type SendArgs struct {
 	ID string `json:"id"`
 }
 
-// NotifyJob is the job that makes messages of events at the given time.
+// NotifyJob is the job that makes messages of events at the given time; zero = now.
 func NotifyJob(settled bool, at time.Time) queue.Job {
 	unique := "now"
 	if settled {
@@ -73,7 +73,7 @@ func listen(ctx context.Context, tx *tx, now time.Time, events []event) (news ma
 		case swarm[e.kind] != "":
 			jobs = append(jobs, NotifyJob(true, now.Add(settle)))
 		case single[e.kind] != "":
-			jobs = append(jobs, NotifyJob(false, now))
+			jobs = append(jobs, NotifyJob(false, time.Time{}))
 		default:
 			continue
 		}
@@ -126,7 +126,7 @@ func (s *Store) News(ctx context.Context, settled bool, limit int) ([]inventory.
 func (s *Store) Settled(ctx context.Context) (ok bool, err error) {
 	err = s.view(ctx, "ask whether matching has settled", func(r reader) error {
 		var n int
-		err := r.row(ctx, `SELECT count(*) FROM (SELECT 1 FROM package WHERE matched = 0 AND touched > 0 LIMIT 1) AS some`).Scan(&n)
+		err := r.row(ctx, `SELECT count(*) FROM (SELECT 1 FROM package WHERE matched = 0 AND touched > 0 LIMIT 1) AS waiting`).Scan(&n)
 		ok = n == 0
 		return err
 	})
@@ -299,7 +299,7 @@ func (s *Store) Replay(ctx context.Context, f inventory.DeliveryFilter) (n int, 
 				var id string
 				err := rows.Scan(&id)
 				job := sendJob(id)
-				job.At, job.Sooner = s.now(), true
+				job.Sooner = true
 				ids, jobs = append(ids, id), append(jobs, job)
 				return err
 			})

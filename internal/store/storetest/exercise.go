@@ -23,6 +23,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"reading", readTests()},
 		{"holders", holderTests()},
 		{"jobs", jobTests()},
+		{"notices", noticeTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for name, test := range group.tests {
