@@ -49,19 +49,16 @@ if something could not be analysed.`,
 				return inventory.Errorf(inventory.ErrInvalid, "--force goes with --backfill-from").
 					WithRemedy("say from when: --backfill-from=2022-04-10T10:00:00Z --force")
 			}
+			from, err := f.since(a)
+			if err != nil {
+				return err
+			}
 			w, err := f.read(a, cmd.Flags().Changed("data"))
 			if err != nil {
 				return err
 			}
 			if f.from == "" {
 				return a.watch(cmd.Context(), w)
-			}
-			from, assumed, err := watchspec.ParseTime(f.from)
-			if err != nil {
-				return err
-			}
-			if assumed {
-				a.say("--backfill-from has no zone: taken as UTC, %s", from.Format(time.RFC3339))
 			}
 			return a.backfill(cmd.Context(), w, from, f.force)
 		},
@@ -74,6 +71,18 @@ if something could not be analysed.`,
 	fs.StringVar(&f.interval, "interval", "60", "seconds between looks (or 5m)")
 	fs.IntVar(&a.workers, "workers", 0, "images indexed at a time (default 3)")
 	return cmd
+}
+
+// since is the time of --backfill-from, if it is given.
+func (f agentFlags) since(a *app) (time.Time, error) {
+	if f.from == "" {
+		return time.Time{}, nil
+	}
+	from, assumed, err := watchspec.ParseTime(f.from)
+	if err == nil && assumed {
+		a.say("--backfill-from has no zone: taken as UTC, %s", from.Format(time.RFC3339))
+	}
+	return from, err
 }
 
 // read understands the configuration, says what is taken how, and sets where the
