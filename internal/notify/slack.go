@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -111,39 +112,40 @@ func slackImages(n inventory.Notice) string {
 
 // escapeSlack makes text from outside inert in mrkdwn: the three characters that begin
 // all of Slack's commands (<!channel>, <@U1>, <https://…|text>) are written as entities,
-// marks that format or name people and channels are kept from doing so by an invisible
-// character after them. It is cut to so many characters as they are sent.
+// and marks that format, or name people, are kept from it by an invisible character
+// after them. It is cut to so many characters as they are sent.
 func escapeSlack(s string, most int) string {
+	return cutSlack(s, most, map[rune]string{'*': "*\u2060", '_': "_\u2060", '~': "~\u2060", '@': "@\u2060"})
+}
+
+// codeSlack shows text as code, in which nothing is markup.
+func codeSlack(s string) string { return "`" + cutSlack(s, 150, nil) + "`" }
+
+func cutSlack(s string, most int, change map[rune]string) string {
 	var b strings.Builder
 	n := 0
 	for _, r := range inventory.Printable(s) {
-		piece := string(r)
-		switch r {
-		case '&':
+		piece, ok := change[r]
+		switch {
+		case r == '&':
 			piece = "&amp;"
-		case '<':
+		case r == '<':
 			piece = "&lt;"
-		case '>':
+		case r == '>':
 			piece = "&gt;"
-		case '*', '_', '~', '`', '@':
-			piece += "\u2060" // word joiner
+		case r == '`':
+			piece = "ʼ"
+		case !ok:
+			piece = string(r)
 		}
-		size := len([]rune(piece))
-		if n+size > most-1 {
+		n += utf8.RuneCountInString(piece)
+		if n >= most {
 			b.WriteString("…")
 			break
 		}
-		n += size
 		b.WriteString(piece)
 	}
 	return b.String()
-}
-
-// codeSlack shows text as code, where only the quote itself has to be kept out.
-func codeSlack(s string) string {
-	s = strings.ReplaceAll(inventory.Printable(s), "`", "ʼ")
-	s = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(short(s, 200))
-	return "`" + s + "`"
 }
 
 // plainSlack is for plain text objects, which know no markup but emoji, and those are off.
