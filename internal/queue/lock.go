@@ -26,14 +26,14 @@ func Lock(dir string) (release func() error, err error) {
 			WithRemedy("give a data directory this user may write to")
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer f.Close() //nolint:errcheck // nothing was written, and the error that matters is on its way
+		defer f.Close() // nothing was written, and the error that matters is on its way
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lock %s: %w", path, err)
 		}
 		return nil, taken(dir, f)
 	}
 	if err := writePID(f); err != nil {
-		defer f.Close() //nolint:errcheck // the error that matters is on its way
+		defer f.Close() // the error that matters is on its way
 		return nil, inventory.Errorf(inventory.ErrUnavailable, "write the lock file %s: %w", path, err).
 			WithRemedy("make room on the disk")
 	}
@@ -50,7 +50,7 @@ func writePID(f *os.File) error {
 
 func taken(dir string, f *os.File) error {
 	buf := make([]byte, 32)
-	n, _ := f.ReadAt(buf, 0) //nolint:errcheck // an unreadable pid is left out of the sentence
+	n, _ := f.ReadAt(buf, 0) // an unreadable pid is left out of the sentence
 	who := "another process"
 	if pid, err := strconv.Atoi(strings.TrimSpace(string(buf[:n]))); err == nil {
 		who = fmt.Sprintf("process %d", pid)

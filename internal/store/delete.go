@@ -209,8 +209,10 @@ func deletePackages(ctx context.Context, tx *tx, packages []int64) error {
 func (s *Store) Size(ctx context.Context) (map[string]int64, error) {
 	size := map[string]int64{}
 	err := s.view(ctx, "measure the store", func(r reader) error {
-		for _, table := range []string{"integration", "repository", "tag", "tag_move", "image", "index_member", "layer", "layer_blob", "chain", "chain_package",
-			"package", "package_key", "verdict", "advisory", "advisory_key", "event", "hint"} {
+		for _, table := range []string{
+			"integration", "repository", "tag", "tag_move", "image", "index_member", "layer", "layer_blob", "chain", "chain_package",
+			"package", "package_key", "verdict", "advisory", "advisory_key", "event", "hint",
+		} {
 			var n int64
 			if err := r.row(ctx, `SELECT count(*) FROM `+table).Scan(&n); err != nil {
 				return fmt.Errorf("table %s: %w", table, err)

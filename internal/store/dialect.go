@@ -204,7 +204,7 @@ func (s *Store) updateOnce(ctx context.Context, fn func(tx *tx) error) (err erro
 		return err
 	}
 	t.reader = reader{t.sql, s.d}
-	defer t.sql.Rollback() //nolint:errcheck // after Commit it does nothing; before, the first error counts
+	defer t.sql.Rollback() // after Commit it does nothing; before, the first error counts
 	if err := fn(t); err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (s *Store) view(ctx context.Context, act string, fn func(r reader) error) e
 	if err != nil {
 		return s.failed(act, err)
 	}
-	defer snapshot.Rollback() //nolint:errcheck // nothing was written
+	defer snapshot.Rollback() // nothing was written
 	return s.failed(act, fn(reader{snapshot, s.d}))
 }
 

@@ -20,8 +20,8 @@ func (d digest) Value() (driver.Value, error) {
 	}
 	algorithm, text, _ := strings.Cut(string(d), ":")
 	raw, err := hex.DecodeString(text)
-	if err != nil || strings.ToLower(text) != text ||
-		!(algorithm == "sha256" && len(raw) == 32 || algorithm == "sha512" && len(raw) == 64) {
+	known := algorithm == "sha256" && len(raw) == 32 || algorithm == "sha512" && len(raw) == 64
+	if err != nil || strings.ToLower(text) != text || !known {
 		return nil, inventory.Errorf(inventory.ErrInvalid, "%.100q is not a digest", string(d)).
 			WithRemedy("a digest is sha256: and 64 hexadecimal digits")
 	}

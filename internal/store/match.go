@@ -161,8 +161,10 @@ const verdictColumns = `v.package_id, v.flaw, v.advisory, v.aliases, v.modified,
 func scanVerdict(rows *sql.Rows, more ...any) (pkg int64, k kept, err error) {
 	var aliases, fixed string
 	var modified, published int64
-	err = rows.Scan(append([]any{&pkg, &k.ID, &k.AdvisoryID, &aliases, &modified, &published, &k.Summary, &k.rank, &k.SeveritySource,
-		&k.CVSSVector, &k.CVSSScore, &fixed, &k.Range, &k.Comparator, &k.firstSeen}, more...)...)
+	err = rows.Scan(append([]any{
+		&pkg, &k.ID, &k.AdvisoryID, &aliases, &modified, &published, &k.Summary, &k.rank, &k.SeveritySource,
+		&k.CVSSVector, &k.CVSSScore, &fixed, &k.Range, &k.Comparator, &k.firstSeen,
+	}, more...)...)
 	k.Aliases, k.Fixed, k.Modified, k.Published = fromList(aliases), fromList(fixed), fromMillis(modified), timeOf(published)
 	k.rank = min(max(k.rank, 0), len(inventory.Severities)-1)
 	k.Severity = inventory.Severities[k.rank]
@@ -247,8 +249,10 @@ func equalVerdict(was kept, v inventory.Verdict) bool {
 }
 
 func verdictRow(pkg int64, v inventory.Verdict, firstSeen int64) []any {
-	return []any{pkg, v.ID, v.AdvisoryID, list(v.Aliases), millis(v.Modified), millisOf(v.Published), v.Summary, inventory.SeverityRank(v.Severity),
-		v.SeveritySource, v.CVSSVector, v.CVSSScore, list(v.Fixed), v.Range, v.Comparator, firstSeen}
+	return []any{
+		pkg, v.ID, v.AdvisoryID, list(v.Aliases), millis(v.Modified), millisOf(v.Published), v.Summary, inventory.SeverityRank(v.Severity),
+		v.SeveritySource, v.CVSSVector, v.CVSSScore, list(v.Fixed), v.Range, v.Comparator, firstSeen,
+	}
 }
 
 // tell records what changed about one flaw of a package that was known before.

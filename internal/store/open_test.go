@@ -26,7 +26,7 @@ func raw(t *testing.T, driver, dsn string, statements ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // a test's connection
+	defer db.Close() // a test's connection
 	for _, st := range statements {
 		if _, err := db.ExecContext(t.Context(), st); err != nil {
 			t.Fatalf("%s: %v", st, err)
@@ -120,7 +120,7 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // a test's store
+	defer s.Close() // a test's store
 	for i := range 10000 {
 		layer := inventory.LayerRecord{DiffID: storetest.Digest(fmt.Sprint(i)), Indexer: 1, Body: randomish(i)}
 		if err = s.SaveLayer(t.Context(), layer); err != nil {
@@ -168,7 +168,7 @@ func TestSecretsNeedTheirKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer keyless.Close() //nolint:errcheck // a test's store
+	defer keyless.Close() // a test's store
 	if _, err := keyless.AddIntegration(t.Context(), inventory.Integration{Name: "two"}, inventory.Secrets{Password: "x"}); !errors.Is(err, inventory.ErrForbidden) {
 		t.Errorf("without a key: %v", err)
 	}

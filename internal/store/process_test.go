@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,7 +48,7 @@ func beChild(spec string) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // a child that is killed anyway
+	defer s.Close() // a child that is killed anyway
 	switch parts[0] {
 	case "write":
 		return writeForever(ctx, s, parts[3])
@@ -252,28 +251,4 @@ func TestKilledWorker(t *testing.T) {
 			t.Error(err)
 		}
 	})
-}
-
-func TestLock(t *testing.T) {
-	dir := t.TempDir()
-	release, err := queue.Lock(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = queue.Lock(dir)
-	if !errors.Is(err, inventory.ErrConflict) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) || !strings.Contains(err.Error(), dir) {
-		t.Errorf("taken: %v", err)
-	}
-	if err := release(); err != nil {
-		t.Fatal(err)
-	}
-	if release, err = queue.Lock(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := release(); err != nil {
-		t.Error(err)
-	}
-	if _, err := queue.Lock(filepath.Join(dir, "not there")); !errors.Is(err, inventory.ErrForbidden) {
-		t.Errorf("no directory: %v", err)
-	}
 }

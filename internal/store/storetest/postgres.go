@@ -152,7 +152,7 @@ func start(bin string) (string, error) {
 	}()
 	server := (&url.URL{Scheme: "postgres", Path: "/postgres", RawQuery: url.Values{"host": {dir}, "user": {"postgres"}}.Encode()}).String()
 	if err := answers(server); err != nil {
-		log, _ := os.ReadFile(filepath.Join(dir, "log")) //nolint:errcheck // only to explain
+		log, _ := os.ReadFile(filepath.Join(dir, "log")) // only to explain
 		return "", fmt.Errorf("start PostgreSQL: %w\n%s", err, log)
 	}
 	return server, nil
