@@ -94,6 +94,7 @@ type TagFilter struct {
 	State       string
 	Severity    string // only images that have a finding of this severity
 	Fixable     bool   // only images with a fixable finding
+	KEV         bool   // only images with a finding that is known to be exploited
 	Gone        bool   // gone tags too
 	Newest      bool   // only the newest tag of each repository
 	Sort        string // "name" (default), "pushed", "severity"

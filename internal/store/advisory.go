@@ -257,6 +257,9 @@ func (s *Store) SaveKEV(ctx context.Context, all []inventory.KEV) error {
 		if err := exploited(ctx, tx, s.nowMS(), all); err != nil {
 			return err
 		}
+		if err := markExploited(ctx, tx, all); err != nil {
+			return err
+		}
 		if err := tx.exec(ctx, `DELETE FROM kev`); err != nil {
 			return err
 		}

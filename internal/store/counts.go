@@ -12,8 +12,8 @@ import (
 
 // flaw is what counts of a finding.
 type flaw struct {
-	rank    int
-	fixable bool
+	rank         int
+	fixable, kev bool
 }
 
 // tally is what the counts of an image are made of, so that an index can join them.
@@ -26,7 +26,7 @@ func newTally() tally { return tally{map[int64]bool{}, map[string]flaw{}} }
 
 func (t tally) add(id string, f flaw) {
 	if old, ok := t.flaws[id]; ok {
-		f = flaw{min(f.rank, old.rank), f.fixable || old.fixable}
+		f = flaw{min(f.rank, old.rank), f.fixable || old.fixable, f.kev || old.kev}
 	}
 	t.flaws[id] = f
 }
@@ -41,6 +41,14 @@ func (t tally) counts() inventory.Counts {
 		}
 	}
 	return c
+}
+
+// exploited is how many of the flaws are known to be.
+func (t tally) exploited() (n int) {
+	for _, f := range t.flaws {
+		n += flag(f.kev)
+	}
+	return n
 }
 
 // score orders images by what they have of the worst severity, then of the next.
@@ -60,13 +68,15 @@ func (s *Store) tallyChain(ctx context.Context, r reader, chain int64, into tall
 	for _, id := range st.packages() {
 		into.packages[id] = true
 	}
-	return eachIn(ctx, r, `SELECT flaw, severity, fixed FROM verdict WHERE package_id IN ({in})`, nil, st.free(), func(rows *sql.Rows) error {
+	return eachIn(ctx, r, `
+		SELECT v.flaw, v.severity, v.fixed, CASE WHEN k.cve IS NULL THEN 0 ELSE 1 END
+		FROM verdict v LEFT JOIN kev k ON k.cve = v.flaw WHERE v.package_id IN ({in})`, nil, st.free(), func(rows *sql.Rows) error {
 		var id, fixed string
-		var rank int
-		if err := rows.Scan(&id, &rank, &fixed); err != nil {
+		var rank, kev int
+		if err := rows.Scan(&id, &rank, &fixed, &kev); err != nil {
 			return err
 		}
-		into.add(id, flaw{min(max(rank, 0), len(inventory.Severities)-1), fixed != "[]"})
+		into.add(id, flaw{min(max(rank, 0), len(inventory.Severities)-1), fixed != "[]", kev != 0})
 		return nil
 	})
 }
@@ -75,9 +85,9 @@ func saveCounts(ctx context.Context, tx *tx, id int64, t tally) error {
 	c := t.counts()
 	return tx.exec(ctx, `
 		UPDATE image SET packages = ?, critical = ?, high = ?, medium = ?, low = ?, unspecified = ?,
-			fix_critical = ?, fix_high = ?, fix_medium = ?, fix_low = ?, fix_unspecified = ?, score = ? WHERE id = ?`,
+			fix_critical = ?, fix_high = ?, fix_medium = ?, fix_low = ?, fix_unspecified = ?, kev = ?, score = ? WHERE id = ?`,
 		len(t.packages), c.Critical, c.High, c.Medium, c.Low, c.Unspecified,
-		c.FixableBy[0], c.FixableBy[1], c.FixableBy[2], c.FixableBy[3], c.FixableBy[4], score(c), id)
+		c.FixableBy[0], c.FixableBy[1], c.FixableBy[2], c.FixableBy[3], c.FixableBy[4], t.exploited(), score(c), id)
 }
 
 // finishing is a platform image that may be done.
@@ -338,4 +348,38 @@ func markStale(ctx context.Context, tx *tx, packages []int64) error {
 		}
 	}
 	return nil
+}
+
+// markExploited says that the counts of whatever has one of these flaws are to be made
+// again: the catalogue of the exploited ones has changed.
+func markExploited(ctx context.Context, tx *tx, all []inventory.KEV) error {
+	changed := make(map[string]bool, len(all))
+	for _, k := range all {
+		changed[k.CVE] = true
+	}
+	err := tx.each(ctx, `SELECT cve FROM kev`, nil, func(rows *sql.Rows) error {
+		var cve string
+		err := rows.Scan(&cve)
+		if changed[cve] {
+			delete(changed, cve)
+		} else {
+			changed[cve] = true
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var packages []int64
+	err = eachIn(ctx, tx.reader, `SELECT DISTINCT package_id FROM verdict WHERE flaw IN ({in})`, nil, sortedKeys(changed), func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		packages = append(packages, id)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	slices.Sort(packages)
+	return markStale(ctx, tx, slices.Compact(packages))
 }

@@ -42,16 +42,17 @@ type Options struct {
 // Store is the ledger. It may be used by many goroutines, and one database by many
 // processes.
 type Store struct {
-	write  *sql.DB // SQLite: one connection, the only writer of this process
-	read   *sql.DB
-	pool   *pgxpool.Pool // PostgreSQL only
-	d      dialect
-	key    seal.Key
-	now    func() time.Time
-	log    *slog.Logger
-	keysOf func(inventory.Package) []inventory.AffectedKey
-	queue  *queue.Queue
-	deltas *deltaCache
+	write   *sql.DB // SQLite: one connection, the only writer of this process
+	read    *sql.DB
+	pool    *pgxpool.Pool // PostgreSQL only
+	d       dialect
+	key     seal.Key
+	now     func() time.Time
+	log     *slog.Logger
+	keysOf  func(inventory.Package) []inventory.AffectedKey
+	queue   *queue.Queue
+	deltas  *deltaCache
+	counted censusKeeper
 }
 
 // Kinds of job that the store queues.

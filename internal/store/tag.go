@@ -200,6 +200,9 @@ func tagWhere(f inventory.TagFilter) (where string, args []any, err error) {
 	case f.Fixable:
 		add("i.fix_critical + i.fix_high + i.fix_medium + i.fix_low + i.fix_unspecified > 0 AND i.state = 'analysed'")
 	}
+	if f.KEV {
+		add("i.kev > 0 AND i.state = 'analysed'")
+	}
 	if !f.Gone {
 		add("t.gone = 0")
 	}

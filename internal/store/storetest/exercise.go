@@ -22,6 +22,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"matching", matchTests()},
 		{"reading", readTests()},
 		{"holders", holderTests()},
+		{"fleet", fleetTests()},
 		{"jobs", jobTests()},
 		{"notices", noticeTests()},
 	} {
