@@ -28,11 +28,16 @@ import (
 // open is a real ledger of its own.
 func open(t *testing.T) *store.Store {
 	t.Helper()
+	return openIn(t, t.TempDir())
+}
+
+func openIn(t *testing.T, dir string) *store.Store {
+	t.Helper()
 	key, err := seal.NewKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Key: key, KeysOf: storetest.KeysOf})
+	s, err := store.Open(t.Context(), store.Options{Dir: dir, Key: key, KeysOf: storetest.KeysOf})
 	if err != nil {
 		t.Fatal(err)
 	}
