@@ -62,7 +62,11 @@ func readDepsJSON(_ context.Context, in *input) (found, error) {
 	var f found
 	for _, n := range names {
 		name, version, ok := strings.Cut(n, "/")
-		if ok && doc.Libraries[n].Type == "package" && plainWord(name) && plainVersion(version) {
+		kind := doc.Libraries[n].Type
+		if kind == "runtimepack" { // the runtime inside a self-contained application
+			name, kind = strings.TrimPrefix(name, "runtimepack."), "package"
+		}
+		if ok && kind == "package" && plainWord(name) && plainVersion(version) {
 			f.pkgs = append(f.pkgs, pkg{Type: "nuget", Name: name, Version: version})
 		}
 	}

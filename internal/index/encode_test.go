@@ -1,10 +1,9 @@
 package index
 
 import (
+	"bytes"
 	"context"
 	"testing"
-
-	"bytes"
 
 	"github.com/google/go-cmp/cmp"
 )

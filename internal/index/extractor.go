@@ -19,7 +19,9 @@ type extractor struct {
 	wants func(candidate) bool
 	// exec: only files that begin like an executable are spooled.
 	exec bool
-	read func(context.Context, *input) (found, error)
+	// system: it finds what no distribution package can own.
+	system bool
+	read   func(context.Context, *input) (found, error)
 }
 
 // candidate is a file of which only the header is known.
@@ -67,17 +69,28 @@ type found struct {
 // extractors is the one list, in the order they are asked.
 func extractors() []extractor {
 	return []extractor{
-		{name: "os-release", why: "names the distribution", wants: isOSRelease, read: readOSRelease},
-		{name: "dpkg", why: "Debian, Ubuntu and distroless", wants: isDpkg, read: readDpkg},
-		{name: "dpkg-files", why: "which files Debian packages own", wants: isDpkgFiles, read: readDpkgFiles},
-		{name: "apk", why: "Alpine, Wolfi, Chainguard; its database names the files too", wants: isApk, read: readApk},
-		{name: "rpm", why: "Red Hat's family, SUSE, Amazon, Azure: sqlite, ndb and Berkeley DB", wants: isRpm, read: readRpm},
+		{name: "os-release", why: "names the distribution", system: true, wants: isOSRelease, read: readOSRelease},
+		{name: "dpkg", why: "Debian, Ubuntu and distroless", system: true, wants: isDpkg, read: readDpkg},
+		{name: "dpkg-files", why: "which files Debian packages own", system: true, wants: isDpkgFiles, read: readDpkgFiles},
+		{name: "copyright", why: "licences of Debian packages, where they are written for machines", system: true, wants: isCopyright, read: readCopyright},
+		{name: "chisel", why: "roots cut out of Ubuntu packages, which have no dpkg database", system: true, wants: isChisel, read: readChisel},
+		{name: "apk", why: "Alpine, Wolfi, Chainguard; its database names the files too", system: true, wants: isApk, read: readApk},
+		{name: "rpm", why: "Red Hat's family, SUSE, Amazon, Azure: sqlite, ndb and Berkeley DB", system: true, wants: isRpm, read: readRpm},
+		{name: "pacman", why: "Arch and its kin, with the files of each package", system: true, wants: isPacman, read: readPacman},
+		{name: "portage", why: "Gentoo, with the files of each package", system: true, wants: isPortage, read: readPortage},
+		{name: "sandboxed", why: "snaps and flatpaks", wants: isSandboxed, read: readSandboxed},
 		{name: "npm", why: "installed Node packages, by their package.json", wants: isNpm, read: readNpm},
 		{name: "python", why: "installed wheels and eggs, by their metadata", wants: isPython, read: readPython},
 		{name: "java", why: "jars, nested ones too, by pom.properties", wants: isJava, read: readJava},
 		{name: "gem", why: "installed Ruby gems, by their specification", wants: isGemspec, read: readGemspec},
 		{name: "composer", why: "installed PHP packages", wants: isComposer, read: readComposer},
 		{name: "dotnet", why: "NuGet packages of a published .NET application", wants: isDepsJSON, read: readDepsJSON},
+		{name: "conda", why: "what conda installed, C libraries too", wants: isConda, read: readConda},
+		{name: "r", why: "installed R packages", wants: isR, read: readR},
+		{name: "erlang", why: "applications in Erlang and Elixir releases", wants: isErlang, read: readErlang},
+		{name: "luarocks", why: "installed Lua rocks", wants: isRockspec, read: readRockspec},
+		{name: "jvm", why: "a Java that was unpacked, not installed", wants: isRelease, read: readRelease},
+		{name: "lock", why: "declared versions; lockFiles says of what", wants: isLockFile, read: readLockFile},
 		{name: "binary", why: "Go modules, audited Rust crates and well-known programs inside executables", wants: isExecutable, exec: true, read: readBinary},
 	}
 }
@@ -106,7 +119,11 @@ func executableMagic(b []byte) bool {
 // that an extractor reads: only such paths are worth keeping.
 func claimable(list []extractor, p string) bool {
 	c := newCandidate(strings.TrimPrefix(p, "/"), 1<<10, 0o755)
-	return c.base != "" && !strings.Contains(c.base, ".so") && choose(list, c) != nil
+	if c.base == "" || strings.Contains(c.base, ".so") {
+		return false
+	}
+	e := choose(list, c)
+	return e != nil && !e.system
 }
 
 func isOSRelease(c candidate) bool {

@@ -18,6 +18,9 @@ type fileKey struct {
 func (s *state) held() map[fileKey]int64 {
 	out := make(map[fileKey]int64, len(s.files))
 	for path, f := range s.files {
+		if f.Reader == nixReader {
+			continue // a directory
+		}
 		out[fileKey{path, f.SHA256}] = f.Size
 	}
 	return out

@@ -24,14 +24,14 @@ func ecosystemOf(purlType string) string {
 func identify(p pkg, d inventory.Distro) inventory.Package {
 	out := inventory.Package{Name: p.Name, Version: p.Version, SourceName: p.SourceName, SourceVersion: p.SourceVersion, Arch: p.Arch, Licenses: licenses(p.Licenses)}
 	switch p.Type {
-	case "deb", "apk", "rpm", "opkg":
+	case "deb", "apk", "rpm", "opkg", "alpm":
 		return systemPackage(p, d, out)
 	}
 	out.Ecosystem = ecosystemOf(p.Type)
 	ns, name := "", p.Name
 	version := p.Version
 	switch p.Type {
-	case "npm", "composer", "golang":
+	case "npm", "composer", "golang", "swift", "ebuild":
 		if i := strings.LastIndex(name, "/"); i >= 0 {
 			ns, name = name[:i], name[i+1:]
 		}
@@ -76,7 +76,7 @@ func systemPackage(p pkg, d inventory.Distro, out inventory.Package) inventory.P
 	if p.Type == "rpm" && p.Extra != "" {
 		q["rpmmod"] = p.Extra
 	}
-	if p.Type != "opkg" {
+	if p.Type == "deb" || p.Type == "apk" || p.Type == "rpm" {
 		out.Ecosystem = ecosystem(d)
 	}
 	out.PURL = packageurl.NewPackageURL(p.Type, namespace(d), p.Name, p.Version, packageurl.QualifiersFromMap(q), "").ToString()

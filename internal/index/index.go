@@ -24,7 +24,7 @@ const Version = 1
 // Ledger is what indexing needs from the store.
 type Ledger interface {
 	// MissingLayers says which layers this holder should read, and leases them to
-	// it for two minutes. A layer that another holder reads is not among them;
+	// it for 45 seconds. A layer that another holder reads is not among them;
 	// asking again renews the lease.
 	MissingLayers(ctx context.Context, diffIDs []string, indexer int, holder string) ([]string, error)
 	// LayerBodies gives the records that are there; missing ones are left out.

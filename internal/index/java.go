@@ -43,6 +43,7 @@ func (r *javaReader) archive(data io.ReaderAt, size int64, base, inside string, 
 		return fmt.Errorf("not a Java archive: %w", err)
 	}
 	var poms, manifest []*zip.File
+	models := map[string]*zip.File{}
 	for _, f := range zr.File {
 		if err := r.done(); err != nil {
 			return err
@@ -50,6 +51,8 @@ func (r *javaReader) archive(data io.ReaderAt, size int64, base, inside string, 
 		switch {
 		case strings.HasPrefix(f.Name, "META-INF/maven/") && strings.HasSuffix(f.Name, "/pom.properties"):
 			poms = append(poms, f)
+		case strings.HasPrefix(f.Name, "META-INF/maven/") && strings.HasSuffix(f.Name, "/pom.xml"):
+			models[path.Dir(f.Name)] = f
 		case f.Name == "META-INF/MANIFEST.MF":
 			manifest = append(manifest, f)
 		case isArchiveName(f.Name) && f.UncompressedSize64 > 22:
@@ -58,7 +61,7 @@ func (r *javaReader) archive(data io.ReaderAt, size int64, base, inside string, 
 			}
 		}
 	}
-	return r.identify(poms, manifest, base, inside)
+	return r.identify(poms, models, manifest, base, inside)
 }
 
 // errTooDeep and the like end the walk; what was found so far is kept.
@@ -110,7 +113,7 @@ func (r *javaReader) unpack(f *zip.File, most int64) ([]byte, error) {
 
 // identify names the archive: by each pom.properties in it (a fat jar has many),
 // else by its manifest where that is reliable.
-func (r *javaReader) identify(poms, manifest []*zip.File, base, inside string) error {
+func (r *javaReader) identify(poms []*zip.File, models map[string]*zip.File, manifest []*zip.File, base, inside string) error {
 	named := false
 	for _, f := range poms {
 		b, err := r.unpack(f, 1<<20)
@@ -119,6 +122,7 @@ func (r *javaReader) identify(poms, manifest []*zip.File, base, inside string) e
 		}
 		if p, ok := pomProperties(b); ok {
 			p.Inside, named = inside, true
+			p.Licenses = r.licenses(models[path.Dir(f.Name)])
 			r.found.pkgs = append(r.found.pkgs, p)
 		}
 	}
@@ -134,6 +138,29 @@ func (r *javaReader) identify(poms, manifest []*zip.File, base, inside string) e
 		r.found.pkgs = append(r.found.pkgs, p)
 	}
 	return nil
+}
+
+var (
+	pomLicenses = regexp.MustCompile(`(?s)<licenses>(.*?)</licenses>`)
+	pomLicense  = regexp.MustCompile(`<name>\s*([^<]+?)\s*</name>`)
+)
+
+// licenses reads what a project's own model says; what it inherits is elsewhere.
+func (r *javaReader) licenses(model *zip.File) []string {
+	if model == nil {
+		return nil
+	}
+	b, err := r.unpack(model, 1<<20)
+	if err != nil {
+		return nil // the package is known without it
+	}
+	var out []string
+	if m := pomLicenses.FindSubmatch(b); m != nil {
+		for _, n := range pomLicense.FindAllSubmatch(m[1], 16) {
+			out = append(out, oneLicense(string(n[1]))...)
+		}
+	}
+	return out
 }
 
 func pomProperties(b []byte) (pkg, bool) {
@@ -175,7 +202,7 @@ func fromManifest(b []byte, base string) (pkg, bool) {
 	}
 	agrees := sameRelease(version, stated)
 	if strings.Contains(group, ".") && plainWord(group) && agrees {
-		return pkg{Type: "maven", Name: group + ":" + artifact, Version: version}, true
+		return pkg{Type: "maven", Name: group + ":" + artifact, Version: version, Licenses: bundleLicense(h)}, true
 	}
 	if !agrees && plainVersion(stated) {
 		version = stated // "spring3-core-3.x.jar" knows less than its manifest
@@ -183,7 +210,17 @@ func fromManifest(b []byte, base string) (pkg, bool) {
 	if stated == "" {
 		return pkg{}, false
 	}
-	return pkg{Type: "generic", Name: artifact, Version: version}, true
+	return pkg{Type: "generic", Name: artifact, Version: version, Licenses: bundleLicense(h)}, true
+}
+
+// bundleLicense reads OSGi's header: names or addresses, with attributes.
+func bundleLicense(h map[string]string) []string {
+	var out []string
+	for _, l := range strings.Split(h["Bundle-License"], ",") {
+		l, _, _ = strings.Cut(l, ";")
+		out = append(out, oneLicense(strings.Trim(strings.TrimSpace(l), `"`))...)
+	}
+	return out
 }
 
 // sameRelease says whether a file name and a manifest mean the same version:

@@ -180,6 +180,10 @@ func (p *pass) entry(ctx context.Context, h *tar.Header, tr *tar.Reader) error {
 	p.order = append(p.order, mark{pathHash(name), h.Typeflag == tar.TypeDir})
 	delete(p.links, name)
 	switch h.Typeflag {
+	case tar.TypeDir:
+		if f, ok := nixPackage(name); ok {
+			p.keep(f, len(p.order))
+		}
 	case tar.TypeReg:
 		return p.regular(ctx, name, h, tr)
 	case tar.TypeSymlink:

@@ -12,8 +12,8 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/oci"
 )
 
-// renewEvery is well inside the two minutes that a lease lasts.
-const renewEvery = 40 * time.Second
+// renewEvery is well inside the time that a lease lasts.
+const renewEvery = 15 * time.Second
 
 // wanted is one layer that has to be downloaded.
 type wanted struct {

@@ -131,7 +131,10 @@ func Place(layers []inventory.ImageLayer, chains []inventory.ChainRecord) []inve
 		if a.Layer != b.Layer {
 			return a.Layer < b.Layer
 		}
-		return a.OwnedBy < b.OwnedBy
+		if a.OwnedBy != b.OwnedBy {
+			return a.OwnedBy < b.OwnedBy
+		}
+		return !a.Declared && b.Declared
 	})
 	return out
 }

@@ -21,7 +21,7 @@ var builtOnce = sync.OnceValues(func() ([]byte, error) {
 		return nil, err
 	}
 	out := filepath.Join(dir, "main")
-	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", out, src) //nolint:noctx // sync.OnceValues has no context
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", out, src)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=mod")
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return msg, err

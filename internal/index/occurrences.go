@@ -2,6 +2,7 @@ package index
 
 import (
 	"sort"
+	"strings"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -17,20 +18,56 @@ func (s *state) occurrences() map[occurrenceKey]inventory.Occurrence {
 	d := s.distro()
 	owners := s.owners(d)
 	out := map[occurrenceKey]inventory.Occurrence{}
+	var declared []inventory.Occurrence
 	for path, f := range s.files {
 		owner := owners[path]
 		for _, p := range f.Pkgs {
-			if p.Type == "generic" && owner != "" {
+			if owner != "" && (p.Type == "generic" || p.Declared) {
 				continue // its package is listed; the program in it is no other
+			}
+			if p.Type == "deb" && p.Licenses == nil {
+				p.Licenses = s.debianLicenses(p.Name)
 			}
 			o := inventory.Occurrence{Package: identify(p, d), Location: "/" + path, OwnedBy: owner, Declared: p.Declared}
 			if p.Inside != "" {
 				o.Location += "!/" + p.Inside
 			}
+			if p.Declared {
+				declared = append(declared, o)
+			} else {
+				out[keyOf(o)] = o
+			}
+		}
+	}
+	addDeclared(out, declared)
+	return out
+}
+
+// addDeclared adds what lock files name and nobody installed.
+func addDeclared(out map[occurrenceKey]inventory.Occurrence, declared []inventory.Occurrence) {
+	if len(declared) == 0 {
+		return
+	}
+	installed := make(map[string]bool, len(out))
+	for _, o := range out {
+		installed[sameness(o.PURL)] = true
+	}
+	for _, o := range declared {
+		if !installed[sameness(o.PURL)] {
 			out[keyOf(o)] = o
 		}
 	}
-	return out
+}
+
+// sameness is a purl without what a lock file and an installation write
+// differently: qualifiers, case, and Python's free choice of separators.
+func sameness(purl string) string {
+	p, _, _ := strings.Cut(strings.ToLower(purl), "?")
+	if rest, ok := strings.CutPrefix(p, "pkg:pypi/"); ok {
+		name, version, _ := strings.Cut(rest, "@")
+		p = "pkg:pypi/" + strings.NewReplacer(".", "-", "_", "-").Replace(name) + "@" + version
+	}
+	return p
 }
 
 func keyOf(o inventory.Occurrence) occurrenceKey {
@@ -43,7 +80,7 @@ func (s *state) owners(d inventory.Distro) map[string]string {
 	wanted := map[uint64]string{}
 	table := s.aliasTable(func(string) bool { return true })
 	for path, f := range s.files {
-		if len(f.Pkgs) == 0 || isSystem(f.Pkgs[0].Type) {
+		if len(f.Pkgs) == 0 || isSystem(f.Pkgs[0].Type) || s.taken[path] {
 			continue
 		}
 		wanted[s.hash(path)] = path
@@ -92,7 +129,11 @@ func (s *state) installed(d inventory.Distro) map[nameArch]string {
 }
 
 func isSystem(purlType string) bool {
-	return purlType == "deb" || purlType == "apk" || purlType == "rpm" || purlType == "opkg"
+	switch purlType {
+	case "deb", "apk", "rpm", "opkg", "alpm", "ebuild":
+		return true
+	}
+	return false
 }
 
 // difference is what now has that before had not, in a stable order.
@@ -111,7 +152,10 @@ func difference(now, before map[occurrenceKey]inventory.Occurrence) []inventory.
 		if a.Location != b.Location {
 			return a.Location < b.Location
 		}
-		return a.OwnedBy < b.OwnedBy
+		if a.OwnedBy != b.OwnedBy {
+			return a.OwnedBy < b.OwnedBy
+		}
+		return !a.Declared && b.Declared
 	})
 	return out
 }

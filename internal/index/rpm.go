@@ -42,7 +42,7 @@ func readRpm(ctx context.Context, in *input) (found, error) {
 	if err != nil {
 		return found{}, fmt.Errorf("open the rpm database: %w", err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	list, err := db.ListPackagesWithContext(ctx)
 	if err != nil {
 		return found{}, fmt.Errorf("read the rpm database: %w", err)
@@ -75,8 +75,10 @@ func copyTo(name string, in *input) error {
 }
 
 func rpmPackage(p *rpmdb.PackageInfo) pkg {
-	q := pkg{Type: "rpm", Name: p.Name, Version: p.Version + "-" + p.Release, Arch: p.Arch, Epoch: p.EpochNum(),
-		Licenses: oneLicense(p.License), Extra: p.Modularitylabel}
+	q := pkg{
+		Type: "rpm", Name: p.Name, Version: p.Version + "-" + p.Release, Arch: p.Arch, Epoch: p.EpochNum(),
+		Licenses: oneLicense(p.License), Extra: p.Modularitylabel,
+	}
 	src := strings.TrimSuffix(strings.TrimSuffix(p.SourceRpm, ".src.rpm"), ".nosrc.rpm")
 	// name-version-release, cut from the right
 	if i := strings.LastIndex(src, "-"); i > 0 {

@@ -10,12 +10,16 @@ type state struct {
 	files  map[string]file // by path, all links in it resolved
 	links  links
 	hashes map[string]uint64
+	// taken are files that were written over what a lower layer had at their path,
+	// in a layer without a package manager: no distribution package owns them.
+	taken map[string]bool
+	below []*record
 	// problems of squashing, by the layer that brought them.
 	problems []problem
 }
 
 func newState() *state {
-	return &state{files: map[string]file{}, links: links{}, hashes: map[string]uint64{}}
+	return &state{files: map[string]file{}, links: links{}, hashes: map[string]uint64{}, taken: map[string]bool{}}
 }
 
 // apply puts a layer on top: first what it deletes below, then what it covers,
@@ -23,6 +27,7 @@ func newState() *state {
 func (s *state) apply(r *record) {
 	s.problems = nil
 	linked := s.hardLinks(r)
+	before := s.contents(r)
 	s.whiteouts(r)
 	s.cover(r)
 	for _, l := range r.Links {
@@ -36,7 +41,9 @@ func (s *state) apply(r *record) {
 		}
 		f.Path = at
 		s.files[at] = f
+		s.own(r, f, before)
 	}
+	s.below = append(s.below, r)
 }
 
 // hardLinks finds what the new names of lower files hold.

@@ -50,7 +50,7 @@ func OpenArchive(ctx context.Context, name string) (*Archive, error) {
 	}
 	a := &Archive{f: f, entries: map[string]section{}, links: map[string]string{}, made: map[string][]byte{}, blobs: map[string]section{}}
 	if err := a.load(ctx); err != nil {
-		a.Close()
+		_ = a.Close()
 		return nil, fmt.Errorf("read image archive %s: %w", name, err)
 	}
 	return a, nil

@@ -63,7 +63,7 @@ type blobReader struct {
 }
 
 func (b *blobReader) dial() error {
-	resp, err := b.open(b.verify.n)
+	resp, err := b.open(b.verify.n) //nolint:bodyclose // blobReader.Close closes it
 	if err != nil {
 		return err
 	}

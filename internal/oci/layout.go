@@ -33,7 +33,7 @@ func OpenLayout(dir string) (*Layout, error) {
 		l.index, err = ParseManifest(raw, MediaOCIIndex)
 	}
 	if err != nil {
-		root.Close()
+		_ = root.Close()
 		return nil, inventory.Errorf(inventory.ErrInvalid, "%s is no OCI layout directory: reading index.json: %w", dir, err)
 	}
 	return l, nil

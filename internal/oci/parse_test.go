@@ -133,8 +133,10 @@ func TestProvenance(t *testing.T) {
 			 "materials":[{"uri":"pkg:docker/docker/dockerfile@1","digest":{"sha256":"11"}},{"uri":"pkg:docker/alpine@3.18?platform=linux%2Famd64","digest":{"sha256":"` + strings.Repeat("a", 64) + `"}}],
 			 "invocation":{"configSource":{"entryPoint":"Dockerfile"},"parameters":{"args":{"build-arg:TOKEN":"secret"}}},
 			 "metadata":{"buildFinishedOn":"2024-05-06T07:08:09Z","https://mobyproject.org/buildkit@v1#metadata":{"vcs":{"source":"https://bob:pw@git.test/app","revision":"deadbeef"}}}}}`,
-			inventory.Origin{Source: "https://git.test/app", Revision: "deadbeef", Created: &finished, Builder: "https://ci.test/run/1", Dockerfile: "Dockerfile",
-				BaseName: "alpine:3.18", BaseDigest: "sha256:" + strings.Repeat("a", 64), Evidence: "provenance"},
+			inventory.Origin{
+				Source: "https://git.test/app", Revision: "deadbeef", Created: &finished, Builder: "https://ci.test/run/1", Dockerfile: "Dockerfile",
+				BaseName: "alpine:3.18", BaseDigest: "sha256:" + strings.Repeat("a", 64), Evidence: "provenance",
+			},
 		},
 		{
 			"v1 of BuildKit",

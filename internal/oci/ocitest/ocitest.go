@@ -28,7 +28,7 @@ type Entry struct {
 	Mode int64 // 0 = 0644, directories 0755
 }
 
-// File, Exec, Dir, Symlink, Hard, Whiteout and Opaque make entries.
+// File is a plain file; Exec, Dir, Symlink, Hard, Whiteout and Opaque make the other entries.
 func File(name, body string) Entry { return Entry{Name: name, Body: body} }
 
 // Exec is a file with execute bits.
@@ -134,7 +134,7 @@ func NewStore() *Store {
 	return &Store{blobs: map[string][]byte{}, types: map[string]string{}, tags: map[string]string{}, referrers: map[string][]oci.Descriptor{}}
 }
 
-// Blob adds a blob and gives its descriptor.
+// AddBlob adds a blob and gives its descriptor.
 func (s *Store) AddBlob(mediaType string, b []byte) oci.Descriptor {
 	s.mu.Lock()
 	defer s.mu.Unlock()

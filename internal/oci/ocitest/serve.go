@@ -43,7 +43,7 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if f.Status != 0 {
 		w.WriteHeader(f.Status)
-		io.WriteString(w, f.Body)
+		_, _ = io.WriteString(w, f.Body)
 		return
 	}
 	switch what, ref := split(r.URL.Path); what {
@@ -56,7 +56,7 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		list := append([]oci.Descriptor{}, s.referrers[ref]...)
 		s.mu.Unlock()
 		w.Header().Set("Content-Type", oci.MediaOCIIndex)
-		w.Write(marshal(map[string]any{"schemaVersion": 2, "manifests": list}))
+		_, _ = w.Write(marshal(map[string]any{"schemaVersion": 2, "manifests": list}))
 	default:
 		w.WriteHeader(http.StatusOK) // the ping
 	}
@@ -90,7 +90,7 @@ func (s *Store) serveManifest(w http.ResponseWriter, ref string) {
 	}
 	w.Header().Set("Content-Type", mt)
 	w.Header().Set("Docker-Content-Digest", digest)
-	w.Write(b)
+	_, _ = w.Write(b)
 }
 
 func (s *Store) serveBlob(w http.ResponseWriter, r *http.Request, ref string, f Fault) {
@@ -123,7 +123,7 @@ func (c *cutWriter) Write(p []byte) (int, error) {
 		c.left -= int64(len(p))
 		return c.ResponseWriter.Write(p)
 	}
-	c.ResponseWriter.Write(p[:c.left])
+	_, _ = c.ResponseWriter.Write(p[:c.left])
 	if fl, ok := c.ResponseWriter.(http.Flusher); ok {
 		fl.Flush()
 	}
@@ -133,7 +133,7 @@ func (c *cutWriter) Write(p []byte) (int, error) {
 func notFound(w http.ResponseWriter, code string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusNotFound)
-	json.NewEncoder(w).Encode(map[string]any{"errors": []map[string]any{{"code": code, "message": "not known to the registry"}}})
+	_ = json.NewEncoder(w).Encode(map[string]any{"errors": []map[string]any{{"code": code, "message": "not known to the registry"}}})
 }
 
 var _ oci.Source = (*Store)(nil)
