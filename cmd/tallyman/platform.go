@@ -50,7 +50,7 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	p := &platform{cfg: a.cfg, log: a.log, store: st, matcher: match.New(st), registries: newRegistries(st, a.log)}
 	hub := &api.Hub{Store: st, Connector: connector{a.log}, Nudge: p.nudge, AcceptLoss: p.acceptLoss, Log: a.log}
 	p.teller = newTeller(st, a.log)
-	reader := &api.Reader{Store: st, Coverage: coverage(st)}
+	reader := &api.Reader{Store: st, Coverage: coverage(st), Exceptions: st.Exceptions}
 	formats := sbomFormats()
 	v := buildVersion()
 	if p.dashboard, err = dashboard.New(dashboard.Options{

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ func TestQuestions(t *testing.T) {
 	q := questions{p}
 	t.Run("who has", func(t *testing.T) { q.whoHas(t) })
 	t.Run("explain", func(t *testing.T) { q.explain(t) })
+	t.Run("exceptions", func(t *testing.T) { q.exceptions(t) })
 }
 
 func (q questions) explain(t *testing.T) {
@@ -40,6 +43,54 @@ func (q questions) explain(t *testing.T) {
 		t.Errorf("%+v", none)
 	}
 	q.run("", "explain", ref).want(t, exitError, "takes REF CVE")
+}
+
+func (q questions) exceptions(t *testing.T) {
+	ref := q.reference(t, "docker-dev-local/shop/payments:3.1.0")
+	before := ask[inventory.Report](t, q, "cves", ref, "--format", "json")
+	add := []string{"exception", "add", "--cve", "CVE-2021-44228", "--repository", "docker-dev-local/shop/payments", "--status", "not_affected",
+		"--justification", "vulnerable_code_not_in_execute_path", "--reason", "lookups are off", "--author", "sec", "--expires", "90d"}
+	r := q.run("", append(add, "--dry-run")...)
+	r.want(t, 0)
+	if !strings.Contains(r.stdout, "would hide 2 findings of 1 flaws in 2 images; 2 of them known to be exploited") {
+		t.Errorf("preview: %s", r.stdout)
+	}
+	res := ask[inventory.ExceptionResult](t, q, append(add, "--format", "json")...)
+	if len(res.Saved) != 1 || res.Hides.KEV != 2 || res.Saved[0].Expires == nil {
+		t.Fatalf("%+v", res)
+	}
+	after := ask[inventory.Report](t, q, "cves", ref, "--format", "json")
+	if after.Summary.Critical != before.Summary.Critical-1 || len(after.Findings) != len(before.Findings) {
+		t.Errorf("before %+v, after %+v", before.Summary, after.Summary)
+	}
+	q.run("", "cves", ref, "--only-cve-id", "CVE-2021-44228", "--exit-code").want(t, 0)
+	for _, row := range ask[[]inventory.TagRow](t, q, "images", "--format", "json") {
+		if row.Reference == ref && row.Findings.Critical != after.Summary.Critical {
+			t.Errorf("the list says %+v, the report %+v", row.Findings, after.Summary)
+		}
+	}
+	other := q.reference(t, "docker-prod-local/shop/payments:3.1.1")
+	q.run("", "cves", other, "--only-cve-id", "CVE-2021-44228", "--exit-code").want(t, 2)
+	if r := q.run("", "exception", "list"); !strings.Contains(r.stdout, "CVE-2021-44228") || !strings.Contains(r.stdout, "lookups are off") {
+		t.Errorf("list: %s", r.stdout)
+	}
+	file := filepath.Join(t.TempDir(), "ours.openvex.json")
+	q.run("", "exception", "export", "--author", "Acme", "--output", file).want(t, 0)
+	q.run("", "exception", "remove", strconv.FormatInt(res.Saved[0].ID, 10)).want(t, 0)
+	if again := ask[inventory.Report](t, q, "cves", ref, "--format", "json"); again.Summary != before.Summary {
+		t.Errorf("removed: %+v, want %+v", again.Summary, before.Summary)
+	}
+	q.run("", "exception", "import", file).want(t, 0, "1 exceptions")
+	if again := ask[inventory.Report](t, q, "cves", ref, "--format", "json"); again.Summary != after.Summary {
+		t.Errorf("imported: %+v, want %+v", again.Summary, after.Summary)
+	}
+	for _, e := range ask[[]inventory.Exception](t, q, "exception", "list", "--format", "json") {
+		q.run("", "exception", "remove", strconv.FormatInt(e.ID, 10)).want(t, 0)
+	}
+	q.run("", "exception", "add", "--cve", "CVE-1", "--status", "fixed").want(t, exitError, "does not say where")
+	q.run("", "exception", "add", "--cve", "CVE-1", "--all", "--status", "fixed", "--expires", "never").want(t, exitError, "is no end")
+	q.run("", "exception", "remove", "77").want(t, exitError, "there is no exception 77")
+	q.run("", "exception", "import", filepath.Join(t.TempDir(), "none.json")).want(t, exitError, "none.json")
 }
 
 // questions are asked of a program that has a fleet.

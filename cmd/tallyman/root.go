@@ -36,7 +36,7 @@ Exit codes: 0 fine, 1 error, 2 findings (when asked with --exit-code), 3 incompl
 	f.String("progress", "", "auto, plain, json or none")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
 	root.AddCommand(
-		newDemo(a), newServe(a), newIntegration(a), newImages(a), newStatus(a), newSBOM(a), newCVEs(a), newWhoHas(a), newExplain(a),
+		newDemo(a), newServe(a), newIntegration(a), newImages(a), newStatus(a), newSBOM(a), newCVEs(a), newWhoHas(a), newExplain(a), newException(a),
 		newAdvisories(a), newToken(a), newNotify(a), newVersion(a),
 		newWatch(a), newAgent(a), newContainer(a),
 	)

@@ -17,6 +17,7 @@ type Store interface {
 	ReaderStore
 	SearchStore
 	AdvisoryStore
+	ExceptionStore
 	Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagPage, error)
 	TagHistory(ctx context.Context, tagID int64) ([]inventory.TagMove, error)
 	AddHint(ctx context.Context, integration int64, h inventory.Hint) error

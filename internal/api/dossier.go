@@ -27,6 +27,8 @@ type Reader struct {
 	// Coverage answers what says why a package cannot be assessed by the advisories at
 	// hand; "" means that it can. Nil means: whatever belongs to no ecosystem.
 	Coverage func(ctx context.Context) (func(inventory.Package) string, error)
+	// Exceptions answers the decisions that findings do not count; nil means none.
+	Exceptions func(ctx context.Context) ([]inventory.Exception, error)
 }
 
 // Open answers the dossier of a reference; platform chooses among the images of an
@@ -99,6 +101,9 @@ func (rd *Reader) fill(ctx context.Context, d inventory.Dossier) (inventory.Doss
 	d.Report = inventory.Report{
 		Reference: d.Tag.Reference, Digest: img.Digest, Platform: img.Platform,
 		Findings: orNone(findings), Summary: inventory.Count(findings),
+	}
+	if err := rd.except(ctx, &d); err != nil {
+		return d, err
 	}
 	if d.Report.Unknown, err = rd.unknown(ctx, placed); err != nil {
 		return d, err

@@ -32,6 +32,7 @@ type ledger struct {
 	test    func(inventory.Integration, inventory.Secrets) (inventory.TestResult, error)
 	slow    chan struct{} // when set, AddHint waits for it
 	broken  error
+	except  []inventory.Exception
 }
 
 func newLedger() *ledger {
@@ -242,7 +243,7 @@ func (l *ledger) options(t *testing.T) api.Options {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	return api.Options{
-		Store: l, Hub: &api.Hub{Store: l, Connector: l, Log: log}, Reader: &api.Reader{Store: l}, Judge: plainJudge{}, Log: log, TempDir: t.TempDir(),
+		Store: l, Hub: &api.Hub{Store: l, Connector: l, Log: log}, Reader: &api.Reader{Store: l, Exceptions: l.Exceptions}, Judge: plainJudge{}, Log: log, TempDir: t.TempDir(),
 		Version: inventory.Version{Version: "1.2.3", Go: "go1.26"},
 		SignedIn: func(r *http.Request) (inventory.User, error) {
 			c, err := r.Cookie("tallyman_session")

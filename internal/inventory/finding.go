@@ -92,16 +92,6 @@ type Why struct {
 	Comparator string `json:"comparator"`
 }
 
-// Exception is a decision that a finding does not count.
-type Exception struct {
-	ID            int64      `json:"id"`
-	Status        string     `json:"status"`
-	Justification string     `json:"justification,omitempty"`
-	Reason        string     `json:"reason,omitempty"`
-	Author        string     `json:"author,omitempty"`
-	Expires       *time.Time `json:"expires,omitempty"`
-}
-
 // Unknown is a package that could not be assessed, and why. It is never counted clean.
 type Unknown struct {
 	PURL      string `json:"purl"`

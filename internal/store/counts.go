@@ -56,8 +56,9 @@ func score(c inventory.Counts) int64 {
 	return int64(min(c.Critical, 8191))<<39 | int64(min(c.High, 8191))<<26 | int64(min(c.Medium, 8191))<<13 | int64(min(c.Low, 8191))
 }
 
-// tallyChain counts what a stack of layers has.
-func (s *Store) tallyChain(ctx context.Context, r reader, chain int64, into tally) error {
+// tallyChain counts what a stack of layers has, as the image that it is: exceptions may
+// speak of one image only.
+func (s *Store) tallyChain(ctx context.Context, r reader, chain int64, image string, into tally) error {
 	if chain == 0 {
 		return nil
 	}
@@ -67,6 +68,13 @@ func (s *Store) tallyChain(ctx context.Context, r reader, chain int64, into tall
 	}
 	for _, id := range st.packages() {
 		into.packages[id] = true
+	}
+	rules, err := s.rulesFor(ctx, r, image)
+	if err != nil {
+		return err
+	}
+	if len(rules) > 0 {
+		return (&excuser{r: r, rules: rules, st: st}).tally(ctx, into)
 	}
 	return eachIn(ctx, r, `
 		SELECT v.flaw, v.severity, v.fixed, CASE WHEN k.cve IS NULL THEN 0 ELSE 1 END
@@ -124,7 +132,7 @@ func (s *Store) finish(ctx context.Context, tx *tx, f finishing) error {
 		return s.settleIndexesOf(ctx, tx, f.digest)
 	}
 	t := newTally()
-	if err := s.tallyChain(ctx, tx.reader, f.chain, t); err != nil {
+	if err := s.tallyChain(ctx, tx.reader, f.chain, f.digest, t); err != nil {
 		return err
 	}
 	if err := saveCounts(ctx, tx, f.id, t); err != nil {
@@ -189,9 +197,9 @@ func (s *Store) settleIndexesOf(ctx context.Context, tx *tx, member string) erro
 }
 
 type memberState struct {
-	platform, state, problem string
-	chain                    int64
-	retry                    int
+	digest, platform, state, problem string
+	chain                            int64
+	retry                            int
 }
 
 // settleIndex gives an index the state of its Linux members and the union of their
@@ -202,10 +210,10 @@ func (s *Store) settleIndex(ctx context.Context, tx *tx, id int64) error {
 	}
 	var members []memberState
 	err := tx.each(ctx, `
-		SELECT m.platform, i.state, i.problem, i.chain_id, i.retry FROM index_member m JOIN image i ON i.digest = m.digest
+		SELECT i.digest, m.platform, i.state, i.problem, i.chain_id, i.retry FROM index_member m JOIN image i ON i.digest = m.digest
 		WHERE m.index_id = ? AND m.kind IN ('', ?) ORDER BY m.position`, []any{id, inventory.ImageKind}, func(rows *sql.Rows) error {
 		var m memberState
-		err := rows.Scan(&m.platform, &m.state, &m.problem, &m.chain, &m.retry)
+		err := rows.Scan((*digest)(&m.digest), &m.platform, &m.state, &m.problem, &m.chain, &m.retry)
 		if linux(m.platform) {
 			members = append(members, m)
 		}
@@ -218,7 +226,7 @@ func (s *Store) settleIndex(ctx context.Context, tx *tx, id int64) error {
 	t := newTally()
 	if worst.state == inventory.StateAnalysed {
 		for _, m := range members {
-			if err := s.tallyChain(ctx, tx.reader, m.chain, t); err != nil {
+			if err := s.tallyChain(ctx, tx.reader, m.chain, m.digest, t); err != nil {
 				return err
 			}
 		}
@@ -253,6 +261,9 @@ func worstOf(members []memberState) memberState {
 // layers, and says whether there is more. It is cheap when there is nothing to do, and
 // holds the writer only for a few images at a time.
 func (s *Store) RefreshCounts(ctx context.Context, limit int) (more bool, err error) {
+	if err := s.endExceptions(ctx); err != nil {
+		return false, err
+	}
 	const step = 20
 	for done := 0; done < limit; done += step {
 		n, err := s.refreshStep(ctx, min(step, limit-done))
@@ -309,18 +320,16 @@ func (s *Store) refreshChain(ctx context.Context, tx *tx, c staleChain) error {
 	if err != nil {
 		return err
 	}
-	if len(images) > 0 {
+	for _, im := range images {
 		t := newTally()
-		if err := s.tallyChain(ctx, tx.reader, c.id, t); err != nil {
+		if err := s.tallyChain(ctx, tx.reader, c.id, im.digest, t); err != nil {
 			return err
 		}
-		for _, im := range images {
-			if err := saveCounts(ctx, tx, im.id, t); err != nil {
-				return err
-			}
-			if err := s.settleIndexesOf(ctx, tx, im.digest); err != nil {
-				return err
-			}
+		if err := saveCounts(ctx, tx, im.id, t); err != nil {
+			return err
+		}
+		if err := s.settleIndexesOf(ctx, tx, im.digest); err != nil {
+			return err
 		}
 	}
 	err = tx.exec(ctx, `

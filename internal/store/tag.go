@@ -322,6 +322,9 @@ func (s *Store) complete(ctx context.Context, r reader, rows []found) ([]invento
 	if err != nil {
 		return nil, err
 	}
+	if err := s.excuseRows(ctx, r, rows); err != nil {
+		return nil, err
+	}
 	out := make([]inventory.TagRow, len(rows))
 	for i, f := range rows {
 		if base := bases[f.chain]; base.Reference != "" {

@@ -12,12 +12,11 @@ CREATE TABLE chain_file (
 ) {clustered};
 CREATE INDEX chain_file_chain ON chain_file (chain_id);
 
+-- Rules of a repository stand apart: they concern tags, the others what an image has.
 CREATE TABLE exception (
   id {id},
-  cve {text} NOT NULL,
-  package {text} NOT NULL,
+  scope {text} NOT NULL UNIQUE,
   repository {text} NOT NULL,
-  image {text} NOT NULL,
   body {text} NOT NULL,
   created_at BIGINT NOT NULL,
   expires_at BIGINT NOT NULL,

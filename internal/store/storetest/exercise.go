@@ -23,6 +23,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"reading", readTests()},
 		{"holders", holderTests()},
 		{"fleet", fleetTests()},
+		{"exceptions", exceptionTests()},
 		{"jobs", jobTests()},
 		{"notices", noticeTests()},
 	} {
