@@ -57,6 +57,11 @@ func (p *platform) workJobs(ctx context.Context, j jobs) error {
 		return inventory.Errorf(inventory.ErrForbidden, "%s: %w", p.scratch(), err)
 	}
 	ix := index.New(j.ledger, index.Options{TempDir: p.scratch(), Logger: p.log})
+	if p.cfg.Database == "" {
+		if err := p.store.DropLeases(ctx); err != nil {
+			return err
+		}
+	}
 	// An import that was cut off left packages unmatched.
 	if _, err := p.matcher.Rest(ctx); err != nil {
 		return err

@@ -178,6 +178,9 @@ func (s *Store) FinishImage(ctx context.Context, d string) error {
 
 // settleIndexesOf settles every index that lists an image.
 func (s *Store) settleIndexesOf(ctx context.Context, tx *tx, member string) error {
+	if err := tx.lock(ctx, lockSettle, 0); err != nil {
+		return err
+	}
 	var ids []int64
 	err := tx.each(ctx, `SELECT DISTINCT index_id FROM index_member WHERE digest = ? ORDER BY index_id`, []any{digest(member)}, func(rows *sql.Rows) error {
 		var id int64

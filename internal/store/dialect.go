@@ -164,6 +164,10 @@ const (
 	lockCounts
 	lockAuth
 	lockNotices
+	// lockSettle is held while an index takes the state of its members: a member that is
+	// finished at the same time must either be seen or see the index. It is taken before
+	// the row of an index is.
+	lockSettle
 )
 
 func (t *tx) enqueue(ctx context.Context, jobs ...queue.Job) (int, error) {

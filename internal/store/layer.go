@@ -10,11 +10,11 @@ import (
 )
 
 // leaseTime is how long a holder may take to read a layer before another may begin.
-const leaseTime = 2 * time.Minute
+const leaseTime = 45 * time.Second
 
 // MissingLayers returns those of diffIDs that nobody has read with this indexer and
-// nobody else is reading, in the order given, and leases them to holder for two
-// minutes. Asking again prolongs the lease.
+// nobody else is reading, in the order given, and leases them to holder for 45 seconds.
+// Asking again prolongs the lease.
 func (s *Store) MissingLayers(ctx context.Context, diffIDs []string, indexer int, holder string) (missing []string, err error) {
 	err = s.update(ctx, "lease layers", func(tx *tx) error {
 		missing = []string{}
@@ -43,6 +43,12 @@ func (s *Store) MissingLayers(ctx context.Context, diffIDs []string, indexer int
 		return nil
 	})
 	return missing, err
+}
+
+// DropLeases ends every lease. It is for the only worker of a data directory when it
+// starts: whoever held one is gone.
+func (s *Store) DropLeases(ctx context.Context) error {
+	return s.update(ctx, "drop leases", func(tx *tx) error { return tx.exec(ctx, `DELETE FROM lease`) })
 }
 
 // Leased returns those of diffIDs that another holder is reading now.

@@ -26,6 +26,11 @@ func (s *Store) SaveImage(ctx context.Context, img inventory.Image, chains []inv
 		return fmt.Errorf("save image %s: %w", img.Digest, err)
 	}
 	return s.update(ctx, "save image "+img.Digest, func(tx *tx) error {
+		if img.Kind == inventory.IndexKind {
+			if err := tx.lock(ctx, lockSettle, 0); err != nil {
+				return err
+			}
+		}
 		sv := &saver{s: s, tx: tx, img: img, body: body}
 		return sv.save(ctx, chains)
 	})
