@@ -65,7 +65,7 @@ func (s *Store) UseSigninLink(ctx context.Context, secret string) (session strin
 		}
 		if n == 0 {
 			return inventory.Errorf(inventory.ErrUnauthorized, "this sign-in link was used before or has expired").
-				WithRemedy("the server prints a fresh one when it starts")
+				WithRemedy("make a new one with: tallyman token link")
 		}
 		if err := tx.exec(ctx, `DELETE FROM session WHERE expires <= ?`, s.nowMS()); err != nil {
 			return err
