@@ -54,7 +54,7 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	formats := sbomFormats()
 	v := buildVersion()
 	if p.dashboard, err = dashboard.New(dashboard.Options{
-		Store: st, Reader: reader, Hub: hub, Log: a.log, Version: v.Version, SBOMFormats: slices.Sorted(maps.Keys(formats)),
+		Store: st, Reader: reader, Hub: hub, Search: searcher{p}, Log: a.log, Version: v.Version, SBOMFormats: slices.Sorted(maps.Keys(formats)),
 	}); err != nil {
 		p.close()
 		return nil, err
@@ -120,3 +120,11 @@ func (p *platform) close() {
 
 // scratch is where large temporary files go: beside the store, which has room.
 func (p *platform) scratch() string { return filepath.Join(p.cfg.Data, "tmp") }
+
+// searcher lets the pages ask what the API answers.
+type searcher struct{ p *platform }
+
+// WhoHas implements dashboard.Searcher.
+func (s searcher) WhoHas(ctx context.Context, ask inventory.WhoHas, limit int) (inventory.Holders, error) {
+	return s.p.local().WhoHas(ctx, ask, limit)
+}

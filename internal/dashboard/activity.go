@@ -16,6 +16,7 @@ type activityPage struct {
 	Queue    int
 	Cards    []card
 	Done     int
+	Told     string // what was just done
 }
 
 func (d *Dashboard) activity(w http.ResponseWriter, r *http.Request, v visit) error {
@@ -28,6 +29,9 @@ func (d *Dashboard) activity(w http.ResponseWriter, r *http.Request, v visit) er
 		return fmt.Errorf("integrations: %w", err)
 	}
 	p := activityPage{Tally: st.Tally, Bar: coverageBar(st.Tally), Cards: d.cards(list, st), Done: st.TagsSeen - st.Waiting}
+	if r.URL.Query().Get("done") == "retry" {
+		p.Told = "It is tried again now, before what waits."
+	}
 	for _, state := range []string{inventory.StateFailed, inventory.StateUnsupported, inventory.StateWaiting} {
 		page, err := d.Store.Tags(r.Context(), inventory.TagFilter{State: state, Sort: "pushed", Limit: rowsPerPage})
 		if err != nil {

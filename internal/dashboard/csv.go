@@ -86,16 +86,21 @@ func findingsCSV(w http.ResponseWriter, d inventory.Dossier, list []inventory.Fi
 		"package", "version", "purl", "fixed_versions", "layer", "layer_diff_id", "origin", "first_seen", "advisory", "range", "comparator",
 	})
 	for _, f := range list {
-		cvss, epss := "", ""
-		if f.CVSS != nil {
-			cvss = strconv.FormatFloat(f.CVSS.Score, 'f', 1, 64)
-		}
-		if f.EPSS != nil {
-			epss = strconv.FormatFloat(f.EPSS.Score, 'f', -1, 64)
-		}
+		cvss, epss := scores(f.CVSS, f.EPSS)
 		_ = out.Write(cells(d.Tag.Reference, d.Image.Digest, d.Image.Platform, f.ID, strings.Join(f.Aliases, " "), f.Severity, f.SeveritySource,
 			cvss, epss, strconv.FormatBool(f.KEV), f.Package, f.Version, f.PURL, strings.Join(f.FixedVersions, " "),
 			strconv.Itoa(f.Layer), f.LayerDiffID, f.Origin, stamp(f.FirstSeen), f.Advisory.ID, f.Why.Range, f.Why.Comparator))
 	}
 	out.Flush()
+}
+
+// scores writes what is known of two scores.
+func scores(c *inventory.CVSS, e *inventory.EPSS) (cvss, epss string) {
+	if c != nil {
+		cvss = strconv.FormatFloat(c.Score, 'f', 1, 64)
+	}
+	if e != nil {
+		epss = strconv.FormatFloat(e.Score, 'f', -1, 64)
+	}
+	return cvss, epss
 }

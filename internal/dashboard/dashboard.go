@@ -27,6 +27,17 @@ type Store interface {
 	Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagPage, error)
 	TagHistory(ctx context.Context, tagID int64) ([]inventory.TagMove, error)
 	Resolve(ctx context.Context, ref string) (inventory.TagRow, error)
+	// TagCounts counts the tags of a filter by severity; FixableBy those with a fix.
+	TagCounts(ctx context.Context, f inventory.TagFilter) (inventory.Counts, error)
+	Places(ctx context.Context, digest string, limit int) ([]inventory.Place, error)
+	RetryImage(ctx context.Context, digest string) (int, error)
+
+	FleetFlaws(ctx context.Context, f inventory.FlawFilter) (inventory.FlawPage, error)
+	Flaw(ctx context.Context, id string) (inventory.FlawDetail, error)
+	FlawPlaces(ctx context.Context, id, after string, limit int) (inventory.FlawPlaces, error)
+	FleetPackages(ctx context.Context, f inventory.PackageFilter) (inventory.PackagePage, error)
+	PackageEcosystems(ctx context.Context) ([]string, error)
+	BaseImages(ctx context.Context) ([]inventory.BaseRow, error)
 
 	UseSigninLink(ctx context.Context, secret string) (session string, err error)
 	Session(ctx context.Context, secret string) (inventory.User, error)
@@ -52,12 +63,13 @@ type Hub interface {
 	Delete(ctx context.Context, name string) error
 }
 
-// Options is what the composition root gives; all but Base, PublicURL, Secure and
+// Options is what the composition root gives; all but Search, Base, PublicURL, Secure and
 // Formats are needed.
 type Options struct {
 	Store   Store
 	Reader  Reader
 	Hub     Hub
+	Search  Searcher // nil = packages are not searched
 	Log     *slog.Logger
 	Version string
 	Now     func() time.Time
@@ -123,7 +135,14 @@ func (d *Dashboard) routes() {
 	d.page("GET /images", viewer, d.images)
 	d.page("GET /repository", viewer, d.repository)
 	d.page("GET /image", viewer, d.image)
+	d.page("GET /compare", viewer, d.compare)
+	d.page("GET /vulnerabilities", viewer, d.vulnerabilities)
+	d.page("GET /vulnerability", viewer, d.vulnerability)
+	d.page("GET /packages", viewer, d.packagesOfFleet)
+	d.page("GET /bases", viewer, d.bases)
+	d.page("GET /find", viewer, d.find)
 	d.page("GET /activity", viewer, d.activity)
+	d.page("POST /activity/retry", editor, d.retry)
 	d.page("GET /integrations", viewer, d.integrations)
 	d.page("GET /connect", editor, d.connectPage)
 	d.page("POST /connect", editor, d.connect)

@@ -20,6 +20,7 @@ type findingRow struct {
 	Base          bool
 	FixDue        bool
 	Link          string // to what the world knows of the flaw
+	Fleet         string // to where else it is
 }
 
 type findingList struct {
@@ -61,6 +62,7 @@ func (x reading) findings() findingList {
 	out.Rows = rows[out.from:out.to]
 	for i := range out.Rows {
 		layer := out.Rows[i].Layer
+		out.Rows[i].Fleet = x.d.vulnerabilityLink(out.Rows[i].ID)
 		out.Rows[i].LayerLink = x.linkWith(func(f *reportFilter) { f.Layers = []int{layer} })
 	}
 	return out

@@ -330,7 +330,7 @@ func serve(t *testing.T, f *fleet, change ...func(*dashboard.Options)) *httptest
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	o := dashboard.Options{
-		Store: f, Reader: &api.Reader{Store: f}, Hub: &api.Hub{Store: f, Connector: f, Log: log}, Log: log,
+		Store: f, Reader: &api.Reader{Store: f}, Hub: &api.Hub{Store: f, Connector: f, Log: log}, Search: f, Log: log,
 		Version: "1.4.0", Now: now, SBOMFormats: []string{"cyclonedx", "spdx"},
 	}
 	for _, do := range change {

@@ -30,6 +30,7 @@ type imagePage struct {
 	SBOMs      []choice
 	Commit     string
 	Moves      []inventory.TagMove
+	Places     []place
 	Words      string // the filter in words, for print
 }
 
@@ -61,6 +62,9 @@ func (d *Dashboard) image(w http.ResponseWriter, r *http.Request, v visit) error
 	}
 	slices.SortFunc(p.Moves, func(a, b inventory.TagMove) int { return b.From.Compare(a.From) })
 	p.Moves = p.Moves[:min(len(p.Moves), listed)]
+	if p.Places, err = d.places(r.Context(), dossier); err != nil {
+		return err
+	}
 	title := dossier.Tag.Image + ":" + dossier.Tag.Tag
 	return d.show(w, r, v, http.StatusOK, "image", frame{Title: title, Menu: "images"}, p)
 }

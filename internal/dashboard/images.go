@@ -51,7 +51,7 @@ func readImagesFilter(q url.Values) imagesFilter {
 	f.TagFilter = inventory.TagFilter{
 		Integration: q.Get("integration"), Key: q.Get("repository"), Name: strings.TrimSpace(q.Get("name")),
 		State:    one(q.Get("state"), inventory.StateWaiting, inventory.StateAnalysed, inventory.StateFailed, inventory.StateUnsupported),
-		Severity: one(q.Get("severity"), inventory.Severities[:]...), Fixable: q.Get("fixable") != "", Gone: q.Get("gone") != "",
+		Severity: one(q.Get("severity"), inventory.Severities[:]...), Fixable: q.Get("fixable") != "", KEV: q.Get("kev") != "", Gone: q.Get("gone") != "",
 		Sort: one(q.Get("sort"), "name", "pushed", "severity"), After: q.Get("after"), Newest: !f.ByTag, Limit: rowsPerPage,
 	}
 	if f.Sort == "" {
@@ -90,6 +90,7 @@ func (f imagesFilter) query() url.Values {
 	set("state", f.State)
 	set("severity", f.Severity)
 	yes("fixable", f.Fixable)
+	yes("kev", f.KEV)
 	yes("gone", f.Gone)
 	if f.Sort != "pushed" {
 		q.Set("sort", f.Sort)
@@ -121,7 +122,7 @@ func cloneValues(q url.Values) url.Values {
 
 func (d *Dashboard) images(w http.ResponseWriter, r *http.Request, v visit) error {
 	q := r.URL.Query()
-	if target := d.found(r.Context(), q.Get("q")); target != "" {
+	if target := d.findTarget(r.Context(), q.Get("q")); target != "" {
 		return d.to(w, r, target)
 	}
 	if q.Get("q") != "" {
@@ -156,7 +157,7 @@ func (d *Dashboard) images(w http.ResponseWriter, r *http.Request, v visit) erro
 	for _, order := range []string{"name", "pushed", "severity"} {
 		p.Sorts[order] = d.with("/images", base, "sort", strings.TrimPrefix(order, "pushed"))
 	}
-	p.Filters = f.Name != "" || f.Key != "" || f.State != "" || f.Severity != "" || f.Fixable || f.Integration != ""
+	p.Filters = f.Name != "" || f.Key != "" || f.State != "" || f.Severity != "" || f.Fixable || f.KEV || f.Integration != ""
 	if p.Chips, err = d.severityFilters(r.Context(), f); err != nil {
 		return err
 	}
@@ -185,16 +186,9 @@ func (d *Dashboard) repositoryLink(row inventory.TagRow) string {
 // severityFilters counts, for each severity, the rows that the filter would leave, and
 // those of them that have a fix for it.
 func (d *Dashboard) severityFilters(ctx context.Context, f imagesFilter) ([]chip, error) {
-	var c inventory.Counts
-	for i, to := range []*int{&c.Critical, &c.High, &c.Medium, &c.Low, &c.Unspecified} {
-		var err error
-		if *to, err = d.count(ctx, f, inventory.Severities[i], f.Fixable); err != nil {
-			return nil, err
-		}
-		if c.FixableBy[i], err = d.count(ctx, f, inventory.Severities[i], true); err != nil {
-			return nil, err
-		}
-		c.Fixable += c.FixableBy[i]
+	c, err := d.Store.TagCounts(ctx, f.TagFilter)
+	if err != nil {
+		return nil, fmt.Errorf("count images by severity: %w", err)
 	}
 	out := chips(c)
 	for i := range out {
@@ -205,17 +199,6 @@ func (d *Dashboard) severityFilters(ctx context.Context, f imagesFilter) ([]chip
 		out[i].Href = d.with("/images", f.query(), "severity", value)
 	}
 	return out, nil
-}
-
-// count is how many rows a filter leaves for a severity.
-func (d *Dashboard) count(ctx context.Context, f imagesFilter, severity string, fixable bool) (int, error) {
-	tags := f.TagFilter
-	tags.Severity, tags.Fixable, tags.After, tags.Limit = severity, fixable, "", 1
-	page, err := d.Store.Tags(ctx, tags)
-	if err != nil {
-		return 0, fmt.Errorf("count images with %s findings: %w", severity, err)
-	}
-	return page.Total, nil
 }
 
 // keys are the repository keys that integrations know, to choose from.

@@ -45,11 +45,17 @@ func post(t *testing.T, srv *httptest.Server, session, path string, form url.Val
 
 func imagePath(more string) string { return "/image?ref=" + url.QueryEscape(checkoutRef) + more }
 
+func comparePath() string {
+	return "/compare?" + url.Values{"a": {"acme.jfrog.io/docker-prod-local/payments/checkout-api:4.18.1"}, "b": {checkoutRef}}.Encode()
+}
+
 // pages are all that somebody can open.
 func pages() []string {
 	return []string{
 		"/", "/images", "/images?by=tag", imagePath(""), imagePath("&packages=all&layer=5"),
 		"/repository?repository=docker-prod-local&image=payments/checkout-api", "/activity", "/integrations", "/connect",
+		"/vulnerabilities", "/vulnerabilities?severity=critical&kev=1", "/vulnerability?id=CVE-2025-24813", "/packages", "/bases", "/find", "/find?q=openssl+%3C3.0.12",
+		"/find?q=openssl+%3C%3C3", comparePath(),
 		"/integrations/acme-main", "/integrations/acme-main/disconnect", "/integrations/acme-main/delete",
 	}
 }

@@ -30,7 +30,7 @@ func (d *Dashboard) words() template.FuncMap {
 		"score":  func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
 		"chance": chance,
 		"web":    webLink,
-		"place":  place,
+		"place":  bareAddress,
 		"inc":    func(i int) int { return i + 1 },
 		"path":   url.PathEscape,
 	}
@@ -206,8 +206,8 @@ func shortName(ref string) string {
 	return ref
 }
 
-// place is a web address as people read it: without scheme, and the well-known hosts.
-func place(address string) string {
+// bareAddress is a web address as people read it: without scheme, and the well-known hosts.
+func bareAddress(address string) string {
 	for _, prefix := range []string{"https://github.com/", "https://gitlab.com/", "https://", "http://"} {
 		if rest, ok := strings.CutPrefix(address, prefix); ok {
 			return rest
