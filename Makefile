@@ -33,3 +33,11 @@ fuzz:
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$pkg/*_test.go | cut -d' ' -f2); do \
 	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-10s} ./$$pkg || exit 1; \
 	  done; done
+
+# What indexing costs against a floor program, in pairs of whole processes, on the images of a registry:
+#   make bench FLOOR=…/floor REGISTRY=127.0.0.1:5055 FLEET=…/refs IMAGES="base-debian:bookworm node-app:1.4"
+REGISTRY ?= 127.0.0.1:5055
+ROUNDS ?= 9
+bench:
+	@test -n "$(FLOOR)" || { echo "FLOOR names the floor program: docs/performance.md says what it does"; exit 1; }
+	go run ./internal/index/indexbench -floor "$(FLOOR)" -registry "$(REGISTRY)" -rounds $(ROUNDS) $(if $(FLEET),-fleet "$(FLEET)") $(IMAGES)

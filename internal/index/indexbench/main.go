@@ -1,29 +1,28 @@
-// Command indexbench indexes images of a registry cold, recording into memory,
-// and prints what it cost: the figure to set against a program that only
-// downloads, verifies, unpacks and walks the same layers. It is a measuring tool
+// Command indexbench measures what indexing costs against a floor: a program that
+// only downloads, verifies, unpacks and walks the same layers. Both run as whole
+// processes, in turn, and the figures are of pairs of runs: a busy machine slows
+// both. The index side records into a real SQLite ledger. It is a measuring tool
 // and no part of Tallyman.
 //
-//	indexbench -registry 127.0.0.1:5055 [-again] [-list] repo:tag ...
+//	indexbench -floor BIN [-registry HOST:PORT] [-rounds 9] [-fleet FILE] repo:tag ...
+//
+// FILE lists the fleet's references; they are indexed into one ledger, and then all
+// over again. With -list, -cpuprofile or -files it indexes once, in this process.
 package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
-	"runtime/pprof"
-	"sort"
+	"os/exec"
+	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/tallyman-dev/tallyman/internal/index"
-	"github.com/tallyman-dev/tallyman/internal/inventory"
-	"github.com/tallyman-dev/tallyman/internal/oci"
 )
 
 func main() {
@@ -34,181 +33,130 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
+	var b bench
+	var one once
 	fs := flag.NewFlagSet("indexbench", flag.ContinueOnError)
-	registry := fs.String("registry", "127.0.0.1:5055", "registry, plain HTTP")
-	again := fs.Bool("again", false, "index all a second time and say what that cost")
-	list := fs.Bool("list", false, "list the packages")
-	profile := fs.String("cpuprofile", "", "write a CPU profile")
+	fs.StringVar(&b.floor, "floor", "", "program of the floor, called with -q -sha -diffid -j 2 -registry HOST REF...")
+	fs.StringVar(&b.registry, "registry", "127.0.0.1:5055", "registry, plain HTTP")
+	fs.IntVar(&b.rounds, "rounds", 9, "pairs of runs")
+	fleet := fs.String("fleet", "", "file with the references of the fleet")
+	fs.BoolVar(&one.child, "child", false, "index once and print what it cost, as JSON")
+	fs.BoolVar(&one.again, "again", false, "index all a second time")
+	fs.BoolVar(&one.list, "list", false, "index once and list the packages")
+	fs.StringVar(&one.profile, "cpuprofile", "", "index once and write a CPU profile")
+	fs.IntVar(&one.files, "files", 0, "index once a made-up layer of so many files")
+	fs.Int64Var(&one.bytes, "bytes", 0, "index once a made-up layer with one file of so many zeros")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if *profile != "" {
-		f, err := os.Create(*profile)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
+	if one.child || one.list || one.profile != "" || one.files > 0 || one.bytes > 0 {
+		one.registry = b.registry
+		return one.run(ctx, fs.Args(), out)
 	}
-	b := bench{registry: *registry, ledger: &ledger{bodies: map[string][]byte{}, verified: map[string]string{}, chains: map[string]inventory.ChainRecord{}}}
-	b.indexer = index.New(b.ledger, index.Options{NoReferrers: true, OnLayer: func(_ string, n int64) { b.bytes.Add(n); b.layers.Add(1) }})
-	if err := b.all(ctx, fs.Args(), out, *list); err != nil {
+	if b.floor == "" {
+		return errors.New("-floor is needed")
+	}
+	b.out = out
+	for _, ref := range fs.Args() {
+		if err := b.compare(ctx, ref, []string{ref}, false); err != nil {
+			return err
+		}
+	}
+	if *fleet == "" {
+		return nil
+	}
+	text, err := os.ReadFile(*fleet)
+	if err != nil {
 		return err
 	}
-	b.report(out, "cold")
-	if *again {
-		b.bytes.Store(0)
-		b.layers.Store(0)
-		start := time.Now()
-		if err := b.all(ctx, fs.Args(), io.Discard, false); err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "again: %d layers, %d bytes, %.1f ms an image\n", b.layers.Load(), b.bytes.Load(), time.Since(start).Seconds()*1000/float64(fs.NArg()))
-	}
-	return nil
+	refs := strings.Fields(string(text))
+	return b.compare(ctx, fmt.Sprintf("fleet of %d", len(refs)), refs, true)
 }
 
 type bench struct {
-	registry string
-	ledger   *ledger
-	indexer  *index.Indexer
-	bytes    atomic.Int64
-	layers   atomic.Int64
+	floor, registry string
+	rounds          int
+	out             io.Writer
 }
 
-func (b *bench) all(ctx context.Context, refs []string, out io.Writer, list bool) error {
-	for _, ref := range refs {
-		repo, tag, _ := strings.Cut(ref, ":")
-		src := &oci.Remote{Base: "http://" + b.registry + "/v2/" + repo, Client: &http.Client{}}
-		img, err := b.indexer.Image(ctx, src, tag)
+// cost is what one process took.
+type cost struct {
+	cpu, wall float64 // seconds
+	rss       int64   // KiB, at most
+}
+
+// figures are those of all rounds.
+type figures struct {
+	floor, index, cpu, wall []float64
+	again                   []float64 // ms an image, all known
+	rss                     int64
+	last                    result
+}
+
+func (b *bench) compare(ctx context.Context, name string, refs []string, again bool) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	var f figures
+	args := []string{"-child", "-registry", b.registry}
+	if again {
+		args = append(args, "-again")
+	}
+	for range b.rounds {
+		floor, _, err := measure(ctx, b.floor, append([]string{"-q", "-sha", "-diffid", "-j", "2", "-registry", b.registry}, refs...))
 		if err != nil {
-			return fmt.Errorf("%s: %w", ref, err)
+			return fmt.Errorf("floor of %s: %w", name, err)
 		}
-		placed := index.Place(img.Layers, b.ledger.stack(img.Layers))
-		fmt.Fprintf(out, "%s %s %s packages=%d%s problems=%d\n", ref, img.Distro.ID, img.Problem, len(placed), byType(placed), len(img.Problems))
-		for _, p := range placed {
-			if list {
-				fmt.Fprintf(out, "  %d %s %v %s %v\n", p.Layer, p.PURL, p.Locations, p.OwnedBy, p.Licenses)
-			}
+		index, said, err := measure(ctx, self, append(args, refs...))
+		if err != nil {
+			return fmt.Errorf("index of %s: %w", name, err)
 		}
-		for _, p := range img.Problems {
-			fmt.Fprintln(out, "  problem", p.Layer, p.Path, p.Problem)
+		if err := json.Unmarshal(said, &f.last); err != nil {
+			return fmt.Errorf("index of %s said %q: %w", name, said, err)
 		}
+		f.add(floor, index)
 	}
+	f.print(b.out, name, again)
 	return nil
 }
 
-func byType(ps []inventory.Placed) string {
-	n, owned := map[string]int{}, map[string]int{}
-	for _, p := range ps {
-		kind, _, _ := strings.Cut(strings.TrimPrefix(p.PURL, "pkg:"), "/")
-		n[kind] += len(p.Locations)
-		if p.OwnedBy != "" {
-			owned[kind] += len(p.Locations)
-		}
-	}
-	var kinds []string
-	for k := range n {
-		kinds = append(kinds, k)
-	}
-	sort.Strings(kinds)
-	s := ""
-	for _, k := range kinds {
-		s += fmt.Sprintf(" %s=%d(%d owned)", k, n[k], owned[k])
-	}
-	return s
+func (f *figures) add(floor, index cost) {
+	// The second pass over a known fleet is no part of what the floor does.
+	index.cpu -= f.last.AgainCPU
+	index.wall -= f.last.AgainWall
+	f.floor, f.index = append(f.floor, floor.cpu), append(f.index, index.cpu)
+	f.cpu, f.wall = append(f.cpu, index.cpu/floor.cpu), append(f.wall, index.wall/floor.wall)
+	f.rss = max(f.rss, index.rss)
+	f.again = append(f.again, f.last.AgainWall*1000/float64(max(1, f.last.Images)))
 }
 
-func (b *bench) report(out io.Writer, what string) {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return
+func (f *figures) print(out io.Writer, name string, again bool) {
+	fmt.Fprintf(out, "%-18s floor %6.2f s  index %6.2f s  cpu %s  wall %s  rss %d MiB  %d packages  %d layers  %d bytes\n",
+		name, middle(f.floor), middle(f.index), spread(f.cpu), spread(f.wall), f.rss>>10, f.last.Packages, f.last.Layers, f.last.Bytes)
+	if again {
+		fmt.Fprintf(out, "%-18s %s ms an image, %d layers, %d bytes of layers\n", "  all known", spread(f.again), f.last.AgainLayers, f.last.AgainBytes)
 	}
-	cpu := time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
-	fmt.Fprintf(out, "%s: %d layers, %d bytes, cpu %.3f s, max rss %d MiB, bodies %d KiB\n", what, b.layers.Load(), b.bytes.Load(), cpu, u.Maxrss>>10, b.ledger.size()>>10)
 }
 
-// ledger keeps records in memory.
-type ledger struct {
-	mu       sync.Mutex
-	bodies   map[string][]byte
-	verified map[string]string
-	chains   map[string]inventory.ChainRecord
+func middle(v []float64) float64 { return slices.Sorted(slices.Values(v))[len(v)/2] }
+
+func spread(v []float64) string {
+	return fmt.Sprintf("%.2f [%.2f..%.2f]", middle(v), slices.Min(v), slices.Max(v))
 }
 
-func (l *ledger) size() int {
-	n := 0
-	for _, b := range l.bodies {
-		n += len(b)
+// measure runs a program to its end and says what the whole process took.
+func measure(ctx context.Context, name string, args []string) (cost, []byte, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stderr = os.Stderr
+	start := time.Now()
+	said, err := cmd.Output()
+	if err != nil {
+		return cost{}, nil, err
 	}
-	return n
-}
-
-func (l *ledger) stack(layers []inventory.ImageLayer) []inventory.ChainRecord {
-	var out []inventory.ChainRecord
-	for _, layer := range layers {
-		out = append(out, l.chains[layer.ChainID])
+	c := cost{wall: time.Since(start).Seconds(), cpu: (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()}
+	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		c.rss = u.Maxrss
 	}
-	return out
-}
-
-func (l *ledger) MissingLayers(_ context.Context, ids []string, _ int, _ string) ([]string, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var out []string
-	for _, id := range ids {
-		if l.bodies[id] == nil {
-			out = append(out, id)
-		}
-	}
-	return out, nil
-}
-
-func (l *ledger) LayerBodies(_ context.Context, ids []string, _ int) (map[string][]byte, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	out := map[string][]byte{}
-	for _, id := range ids {
-		if b := l.bodies[id]; b != nil {
-			out[id] = b
-		}
-	}
-	return out, nil
-}
-
-func (l *ledger) SaveLayer(_ context.Context, r inventory.LayerRecord) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.bodies[r.DiffID], l.verified[r.Digest] = r.Body, r.DiffID
-	return nil
-}
-
-func (l *ledger) VerifiedDiffID(_ context.Context, digests []string) (map[string]string, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	out := map[string]string{}
-	for _, d := range digests {
-		if v, ok := l.verified[d]; ok {
-			out[d] = v
-		}
-	}
-	return out, nil
-}
-
-func (l *ledger) KnownChains(_ context.Context, ids []string, _ int) (map[string]bool, error) {
-	out := map[string]bool{}
-	for _, id := range ids {
-		_, out[id] = l.chains[id]
-	}
-	return out, nil
-}
-
-func (l *ledger) SaveImage(_ context.Context, _ inventory.Image, chains []inventory.ChainRecord) error {
-	for _, c := range chains {
-		l.chains[c.ChainID] = c
-	}
-	return nil
+	return c, said, nil
 }
