@@ -201,6 +201,7 @@ func TestBrowserSeesNewImages(t *testing.T) {
 func TestPagesInABrowser(t *testing.T) {
 	ctx := chromium(t)
 	heard := listen(ctx)
+	checker := axe(t)
 	srv := serve(t, sample())
 	empty := serve(t, newFleet())
 	do(t, ctx, "sign in", chromedp.Navigate(empty.URL+"/signin/setup-link"), chromedp.Navigate(srv.URL+"/signin"))
@@ -248,6 +249,7 @@ func TestPagesInABrowser(t *testing.T) {
 				if err != nil || out != "" {
 					t.Errorf("%s: %q sticks out of its panel, %v", name, out, err)
 				}
+				accessible(t, ctx, name, checker)
 				if *shots != "" {
 					keep(t, ctx, name)
 				}
