@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"context"
+	"path"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,12 +71,29 @@ func FuzzReaders(f *testing.F) {
 	f.Add("a.jar", []byte("PK\x05\x06\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
 	f.Add("usr/bin/node", []byte("\x7fELF\x02\x01\x01"+string(make([]byte, 100))))
 	f.Add("etc/os-release", []byte("ID=debian\nVERSION_ID=\"12\"\nCPE_NAME=cpe:/o:redhat:x\n"))
+	f.Add("usr/share/doc/a/copyright", []byte("Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nLicense: MIT\n"))
+	f.Add("var/lib/pacman/local/a-1-1/desc", []byte("%NAME%\na\n\n%VERSION%\n1-1\n"))
+	f.Add("var/lib/pacman/local/a-1-1/files", []byte("%FILES%\nusr/bin/a\n"))
+	f.Add("var/db/pkg/c/a-1/CONTENTS", []byte("obj /usr/bin/a 00 1\n"))
+	f.Add("var/db/pkg/c/a-1/PF", []byte("a-1\n"))
+	f.Add("var/lib/chisel/manifest.wall", []byte("\x28\xb5\x2f\xfd\x04\x00\x11\x00\x00{}\n"))
+	f.Add("snap/a/1/meta/snap.yaml", []byte("name: a\nversion: 1\n"))
+	f.Add("f/flatpak/a.metainfo.xml", []byte("<component><id>a</id><releases><release version=\"1\"/></releases></component>"))
+	f.Add("opt/conda-meta/a.json", []byte(`{"name":"a","version":"1","license":"MIT"}`))
+	f.Add("r/library/a/DESCRIPTION", []byte("Package: a\nVersion: 1\nBuilt: R\n"))
+	f.Add("lib/a-1/ebin/a.app", []byte(`{application,a,[{vsn,"1"}]}.`))
+	f.Add("opt/jdk/release", []byte("JAVA_VERSION=\"17.0.1\"\n"))
+	f.Add("l/rocks-5.1/a/1-1/a-1-1.rockspec", []byte(""))
+	f.Add("app/requirements.txt", []byte("a[b]==1 ; sys_platform == 'win32'\nc==2\\\n"))
+	f.Add("app/yarn.lock", []byte("a@^1:\n  version \"1.0\"\n  optionalDependencies:\n    b \"1\"\n"))
+	f.Add("app/pnpm-lock.yaml", []byte("lockfileVersion: '9.0'\npackages:\n  'a@1.0.0':\n    os: [win32]\n"))
+	f.Add("app/bun.lock", []byte(`{"packages":{"a":["a@1.0.0","",{"os":"x"}]}}`))
 	list := extractors()
 	f.Fuzz(func(t *testing.T, name string, body []byte) {
 		c := newCandidate(cleanPath(name), int64(len(body)), 0o755)
 		e := choose(list, c)
-		if e == nil || e.name == "rpm" { // rpm is another's parser, and guarded
-			return
+		if e == nil || e.name == "rpm" || e.name == "lock" && path.Ext(c.base) != ".txt" && path.Ext(c.base) != ".yaml" && c.base != "yarn.lock" && c.base != "bun.lock" {
+			return // others' parsers, which are guarded
 		}
 		in := &input{path: c.path, size: c.size, data: bytes.NewReader(body), limits: DefaultLimits(), dir: t.TempDir()}
 		got, err := e.read(context.Background(), in)

@@ -21,8 +21,18 @@ import (
 // local indexes one layer and gives its packages.
 func local(t *testing.T, entries ...ocitest.Entry) index.Result {
 	t.Helper()
+	return stacked(t, entries)
+}
+
+// stacked indexes layers on top of each other.
+func stacked(t *testing.T, layers ...[]ocitest.Entry) index.Result {
+	t.Helper()
+	var blobs [][]byte
+	for _, l := range layers {
+		blobs = append(blobs, ocitest.Tar(l...))
+	}
 	s := ocitest.NewStore()
-	s.AddImage("t", ocitest.Image{Layers: [][]byte{ocitest.Tar(entries...)}})
+	s.AddImage("t", ocitest.Image{Layers: blobs})
 	res, err := index.Local(context.Background(), s, "t", "", index.Options{})
 	if err != nil {
 		t.Fatal(err)
