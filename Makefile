@@ -10,6 +10,10 @@ check: vet lint test race
 build:
 	CGO_ENABLED=0 go build -trimpath -o tallyman ./cmd/tallyman
 
+# The container image, without a daemon: an OCI layout and an archive in dist/.
+image:
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} go run ./cmd/image -o dist
+
 vet:
 	go vet ./...
 	test -z "$$(gofmt -l cmd client internal)"

@@ -22,7 +22,7 @@ func newIntegration(a *app) *cobra.Command {
   tallyman integration list`,
 	}
 	cmd.AddCommand(
-		newIntegrationAdd(a), newIntegrationUpdate(a), newIntegrationTest(a), newIntegrationList(a),
+		newIntegrationAdd(a), newIntegrationUpdate(a), newIntegrationApply(a), newIntegrationTest(a), newIntegrationList(a),
 		newIntegrationAct(a, "pause", "Stop looking until it is resumed", (*client.Client).PauseIntegration),
 		newIntegrationAct(a, "resume", "Look again; nothing pushed meanwhile is missed", (*client.Client).ResumeIntegration),
 		newIntegrationAct(a, "disconnect", "Erase the credentials and keep the data", (*client.Client).DisconnectIntegration),
