@@ -9,16 +9,24 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
-// The nouns of notifications, as the server sends them.
 type (
-	Channel        = inventory.Channel
-	ChannelChange  = inventory.ChannelChange
-	Rule           = inventory.Rule
-	Mail           = inventory.Mail
-	Notice         = inventory.Notice
-	NoticeTest     = inventory.NoticeTest
-	NoticePreview  = inventory.NoticePreview
-	Delivery       = inventory.Delivery
+	// Channel is where notifications go.
+	Channel = inventory.Channel
+	// ChannelChange is what somebody types about a channel.
+	ChannelChange = inventory.ChannelChange
+	// Rule says what a channel is told.
+	Rule = inventory.Rule
+	// Mail is how a mail channel sends.
+	Mail = inventory.Mail
+	// Notice is one message.
+	Notice = inventory.Notice
+	// NoticeTest is what came of a test message.
+	NoticeTest = inventory.NoticeTest
+	// NoticePreview is what a channel would be sent.
+	NoticePreview = inventory.NoticePreview
+	// Delivery is one message to one channel, and how it fared.
+	Delivery = inventory.Delivery
+	// DeliveryFilter narrows a list of deliveries.
 	DeliveryFilter = inventory.DeliveryFilter
 )
 

@@ -83,8 +83,10 @@ Kinds of news: ` + strings.Join(inventory.NewsKinds[:], ", ") + `.`,
 	f.StringVar(&c.change.URL, "url", "", "address of the receiver; other users of this machine can see it: prefer --url-stdin")
 	f.BoolVar(&c.urlStdin, "url-stdin", false, "read the address from standard input")
 	f.BoolVar(&c.secretStdin, "secret-stdin", false, "read the secret of a webhook, or the password of mail, from standard input")
-	f.StringSliceVar(&c.rule.Events, "on", []string{inventory.NewsNew, inventory.NewsKEV, inventory.NewsImageFailed,
-		inventory.NewsIntegrationBroken, inventory.NewsFeedStale}, "kinds of news")
+	f.StringSliceVar(&c.rule.Events, "on", []string{
+		inventory.NewsNew, inventory.NewsKEV, inventory.NewsImageFailed,
+		inventory.NewsIntegrationBroken, inventory.NewsFeedStale,
+	}, "kinds of news")
 	f.StringVar(&c.rule.Repository, "repository", "", "only of these repositories: KEY, KEY/team/* (default: all)")
 	f.StringVar(&c.rule.Severity, "severity", inventory.High, "only flaws at least this bad")
 	f.StringVar(&c.mail.Server, "smtp", "", "mail server, HOST:PORT")

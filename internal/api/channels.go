@@ -39,28 +39,46 @@ const (
 func channelRoutes() []route {
 	const one = "/api/v1/channels/{name}"
 	return []route{
-		{method: "GET", path: "/api/v1/channels", need: Admin, summary: "Where notifications go, without addresses and secrets",
-			status: 200, reply: []inventory.Channel{}, serve: told((*API).listChannels)},
-		{method: "POST", path: "/api/v1/channels", need: Admin, summary: "Add a channel; it is told what happens from now on",
-			body: inventory.ChannelChange{}, status: 201, reply: inventory.Channel{}, serve: told((*API).addChannel)},
-		{method: "PUT", path: one, need: Admin, summary: "Change a channel; a blank URL or secret keeps the saved one",
-			body: inventory.ChannelChange{}, status: 200, reply: inventory.Channel{}, serve: told((*API).updateChannel)},
-		{method: "DELETE", path: one, need: Admin, summary: "Remove a channel with its messages",
-			status: 204, serve: told((*API).removeChannel)},
-		{method: "POST", path: one + "/test", need: Admin, summary: "Send a test message now and answer what the receiver said",
-			status: 200, reply: inventory.NoticeTest{}, serve: told((*API).testChannel)},
-		{method: "GET", path: one + "/preview", need: Admin, summary: "What the channel would be sent, with made-up news",
+		{
+			method: "GET", path: "/api/v1/channels", need: Admin, summary: "Where notifications go, without addresses and secrets",
+			status: 200, reply: []inventory.Channel{}, serve: told((*API).listChannels),
+		},
+		{
+			method: "POST", path: "/api/v1/channels", need: Admin, summary: "Add a channel; it is told what happens from now on",
+			body: inventory.ChannelChange{}, status: 201, reply: inventory.Channel{}, serve: told((*API).addChannel),
+		},
+		{
+			method: "PUT", path: one, need: Admin, summary: "Change a channel; a blank URL or secret keeps the saved one",
+			body: inventory.ChannelChange{}, status: 200, reply: inventory.Channel{}, serve: told((*API).updateChannel),
+		},
+		{
+			method: "DELETE", path: one, need: Admin, summary: "Remove a channel with its messages",
+			status: 204, serve: told((*API).removeChannel),
+		},
+		{
+			method: "POST", path: one + "/test", need: Admin, summary: "Send a test message now and answer what the receiver said",
+			status: 200, reply: inventory.NoticeTest{}, serve: told((*API).testChannel),
+		},
+		{
+			method: "GET", path: one + "/preview", need: Admin, summary: "What the channel would be sent, with made-up news",
 			query:  []parameter{{"event", "string", false, "kind of news: new (default), fixable, kev, …"}},
-			status: 200, reply: inventory.NoticePreview{}, serve: told((*API).previewChannel)},
-		{method: "GET", path: "/api/v1/messages", need: Admin, summary: "Messages and how they fared, newest first",
+			status: 200, reply: inventory.NoticePreview{}, serve: told((*API).previewChannel),
+		},
+		{
+			method: "GET", path: "/api/v1/messages", need: Admin, summary: "Messages and how they fared, newest first",
 			query: []parameter{
-				{"channel", "string", false, "name of a channel"}, {"state", "string", false, "waiting, sent or dead"},
-				{"id", "string", false, "one message"}, {"limit", "integer", false, "at most 1000 (default 100)"},
+				{"channel", "string", false, "name of a channel"},
+				{"state", "string", false, "waiting, sent or dead"},
+				{"id", "string", false, "one message"},
+				{"limit", "integer", false, "at most 1000 (default 100)"},
 			},
-			status: 200, reply: []inventory.Delivery{}, serve: told((*API).listMessages)},
-		{method: "POST", path: "/api/v1/messages/replay", need: Admin,
+			status: 200, reply: []inventory.Delivery{}, serve: told((*API).listMessages),
+		},
+		{
+			method: "POST", path: "/api/v1/messages/replay", need: Admin,
 			summary: "Send messages again, under the ids they have: one, or those of a channel in a state (default dead)",
-			body:    inventory.DeliveryFilter{}, status: 200, reply: inventory.Replayed{}, serve: told((*API).replayMessages)},
+			body:    inventory.DeliveryFilter{}, status: 200, reply: inventory.Replayed{}, serve: told((*API).replayMessages),
+		},
 	}
 }
 

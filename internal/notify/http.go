@@ -188,7 +188,7 @@ func refused(ch inventory.Channel, status int, said []byte) error {
 		kind, remedy = inventory.ErrInvalid, "it redirects, which is not followed: give the address that it leads to"
 	case status == http.StatusGone:
 		kind = inventory.ErrInvalid
-	case ch.Kind == inventory.ChannelSlack && kind != inventory.ErrUnavailable:
+	case ch.Kind == inventory.ChannelSlack && !errors.Is(kind, inventory.ErrUnavailable):
 		remedy = "make a new incoming webhook in Slack and give its address: tallyman notify add " + ch.Name + " --replace --url-stdin"
 	}
 	return inventory.Errorf(kind, "%s answered %d%s", ch.Host, status, code).WithRemedy("%s", remedy)

@@ -121,7 +121,7 @@ func (n *Notifier) mail(ctx context.Context, ch inventory.Channel, s inventory.C
 	if err != nil {
 		return "", unreachable(ch, err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
 			return "", unreachable(ch, err)
@@ -137,7 +137,7 @@ func (n *Notifier) mail(ctx context.Context, ch inventory.Channel, s inventory.C
 	if err != nil {
 		return "", mailFailed(ch, "greet", err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if err := secure(c, ch, port == "465", settings); err != nil {
 		return "", err
 	}

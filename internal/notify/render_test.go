@@ -137,7 +137,7 @@ func TestEveryKindRenders(t *testing.T) {
 			}
 		}
 		many := flawTitle(kind, slices.Repeat([]inventory.NoticeFlaw{{ID: "CVE-1", Severity: "high"}}, 1234), 5678)
-		if n.Findings != nil && len(n.Findings) > 0 && !strings.Contains(many, "1,234 flaws") {
+		if len(n.Findings) > 0 && !strings.Contains(many, "1,234 flaws") {
 			t.Errorf("%s: %q", kind, many)
 		}
 	}
