@@ -20,9 +20,10 @@ import (
 )
 
 const (
-	pollEvery    = time.Minute
-	recountEvery = 5 * time.Second
-	recountStep  = 500 // stacks of layers counted at a time
+	pollEvery      = time.Minute
+	recountEvery   = 5 * time.Second
+	checkDiskEvery = 10 * time.Second
+	recountStep    = 500 // stacks of layers counted at a time
 )
 
 // work does jobs until ctx ends. Every active integration is looked at when it starts,
@@ -75,8 +76,48 @@ func (p *platform) workJobs(ctx context.Context, j jobs) error {
 	maps.Copy(handlers, j.handlers)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.recount(ctx) })
+	full := make(chan error, 1)
+	for kind, h := range handlers {
+		handlers[kind] = tellFull(h, full)
+	}
+	g.Go(func() error { return p.checkDisk(ctx, full) })
 	g.Go(func() error { return p.store.Queue().Run(ctx, handlers, p.cfg.Workers) })
 	return g.Wait()
+}
+
+// checkDisk ends the work, with a sentence, when nothing can be recorded any more: going
+// on would only read the same layers again.
+func (p *platform) checkDisk(ctx context.Context, full <-chan error) error {
+	tick := time.NewTicker(checkDiskEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-full:
+			return err
+		case <-tick.C:
+			if err := p.store.Writable(ctx); store.IsFull(err) {
+				return err
+			}
+		}
+	}
+}
+
+// tellFull makes a handler say when the database has no room left.
+func tellFull(h queue.Handler, full chan<- error) queue.Handler {
+	do := h.Do
+	h.Do = func(ctx context.Context, w queue.Work) error {
+		err := do(ctx, w)
+		if store.IsFull(err) {
+			select {
+			case full <- err:
+			default: // somebody said it already
+			}
+		}
+		return err
+	}
+	return h
 }
 
 // recount brings the severity counts of images up to date behind changed verdicts.

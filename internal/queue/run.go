@@ -235,22 +235,3 @@ func (w *worker) giveUp(ctx context.Context, work Work, cause error) error {
 	}
 	return river.JobCancel(cause)
 }
-
-// quietLogger drops what River says below a warning: it reports every job and every minute.
-func quietLogger(log *slog.Logger) *slog.Logger {
-	return slog.New(atLeastWarn{log.Handler()})
-}
-
-type atLeastWarn struct{ slog.Handler }
-
-func (h atLeastWarn) Enabled(ctx context.Context, level slog.Level) bool {
-	return level > slog.LevelWarn && h.Handler.Enabled(ctx, level)
-}
-
-func (h atLeastWarn) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return atLeastWarn{h.Handler.WithAttrs(attrs)}
-}
-
-func (h atLeastWarn) WithGroup(name string) slog.Handler {
-	return atLeastWarn{h.Handler.WithGroup(name)}
-}

@@ -25,6 +25,9 @@ const (
 	sqliteNotADB   = 26
 )
 
+// pgDiskFull is PostgreSQL's code for a disk without room.
+const pgDiskFull = "53100"
+
 // failed translates what a database said into our kinds, once. Errors that are ours
 // already only get the act in front.
 func (s *Store) failed(act string, err error) error {
@@ -58,6 +61,13 @@ func (s *Store) failed(act string, err error) error {
 	return fmt.Errorf("%s: %w", act, err)
 }
 
+// IsFull says whether err is a database that has no room left to write.
+func IsFull(err error) bool {
+	var lite *sqlitedriver.Error
+	var pg *pgconn.PgError
+	return errors.As(err, &lite) && lite.Code()&0xff == sqliteFull || errors.As(err, &pg) && pg.Code == pgDiskFull
+}
+
 func sqliteFailed(act string, err *sqlitedriver.Error) error {
 	switch err.Code() & 0xff {
 	case sqliteFull:
@@ -81,7 +91,7 @@ func sqliteFailed(act string, err *sqlitedriver.Error) error {
 
 func postgresFailed(act string, err *pgconn.PgError) error {
 	switch {
-	case err.Code == "53100":
+	case err.Code == pgDiskFull:
 		return inventory.Errorf(inventory.ErrUnavailable, "%s: the disk of PostgreSQL is full: %w", act, err).
 			WithRemedy("make room on the server; nothing recorded so far is lost")
 	case err.Code == "28P01" || err.Code == "28000":

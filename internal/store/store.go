@@ -135,4 +135,11 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.failed("reach the database", s.read.PingContext(ctx))
 }
 
+// Writable says whether the database can be written, by writing what is there already.
+func (s *Store) Writable(ctx context.Context) error {
+	return s.update(ctx, "write to the database", func(tx *tx) error {
+		return tx.exec(ctx, `UPDATE counter SET value = value WHERE name = 'advisories'`)
+	})
+}
+
 func (s *Store) nowMS() int64 { return s.now().UnixMilli() }
