@@ -34,6 +34,27 @@ func (c *Client) Explain(ctx context.Context, ref, platform, id string) (Explain
 	return get[Explained](ctx, c, "/api/v1/explain", q)
 }
 
+// The nouns of images that the ledger does not hold, and of base images.
+type (
+	Assessment = inventory.Assessment
+	Advice     = inventory.Advice
+)
+
+// Assess answers the findings of a bill of materials; nothing of it is kept.
+func (c *Client) Assess(ctx context.Context, bom SBOM) (Assessment, error) {
+	return call[Assessment](ctx, c, http.MethodPost, "/api/v1/assess", bom)
+}
+
+// Recommendations answers newer bases of an image among the known ones.
+func (c *Client) Recommendations(ctx context.Context, ref, platform string) (Advice, error) {
+	return get[Advice](ctx, c, "/api/v1/recommendations", refQuery(ref, platform))
+}
+
+// RecommendationsFor answers what a known base image could be replaced by.
+func (c *Client) RecommendationsFor(ctx context.Context, base string) (Advice, error) {
+	return get[Advice](ctx, c, "/api/v1/recommendations", url.Values{"base": {base}})
+}
+
 func whoHasQuery(ask WhoHas) url.Values {
 	q := url.Values{"q": {ask.Query}}
 	if ask.Ecosystem != "" {

@@ -13,13 +13,14 @@ import (
 
 // cvesFlags are the filters and forms of a findings report, named as Docker Scout's are.
 type cvesFlags struct {
-	format, output, platform string
-	pkg                      string
-	filter                   report.Filter
-	severities, types, ids   []string
-	layer                    int
-	exitCode                 bool
-	show                     report.Options
+	targets
+	format, output         string
+	pkg                    string
+	filter                 report.Filter
+	severities, types, ids []string
+	layer                  int
+	exitCode               bool
+	show                   report.Options
 }
 
 func newCVEs(a *app) *cobra.Command {
@@ -27,18 +28,23 @@ func newCVEs(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cves REF",
 		Short: "What is wrong with an image, and whether there is a fix",
-		Long: `Prints the findings of an image from the ledger; no registry is called and the image is
-not opened again. Packages that could not be assessed are named, never counted clean.`,
+		Long: `Prints the findings of an image. Packages that could not be assessed are named, never
+counted clean.
+
+` + whatRefs + `
+sbom:FILE assesses a CycloneDX or SPDX document of any tool.`,
 		Example: `  tallyman cves acme.jfrog.io/docker-local/team/app:1.0
   tallyman cves team/app:1.0 --only-severity critical,high --only-fixed --exit-code
-  tallyman cves team/app:1.0 --format json --output report.json`,
+  tallyman cves team/app:1.0 --format json --output report.json
+  tallyman cves archive:image.tar
+  tallyman cves sbom:app.cdx.json`,
 		Args: exactly("REF"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.cves(cmd, args[0], &o) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "table", strings.Join(report.Formats(), ", "))
 	f.StringVarP(&o.output, "output", "o", "", "write to this file instead of stdout")
-	f.StringVar(&o.platform, "platform", "", "of an index: linux/arm64, …")
+	o.flags(f)
 	f.StringArrayVar(&o.severities, "only-severity", nil, "critical, high, medium, low, unspecified")
 	f.BoolVar(&o.filter.Fixed, "only-fixed", false, "only findings with a fixed version")
 	f.BoolVar(&o.filter.Unfixed, "only-unfixed", false, "only findings without one")
@@ -70,7 +76,7 @@ func (a *app) cves(cmd *cobra.Command, ref string, o *cvesFlags) error {
 		return err
 	}
 	defer done()
-	full, err := api.CVEs(ctx, ref, o.platform)
+	full, err := a.report(ctx, api, ref, &o.targets)
 	if err != nil {
 		return err
 	}

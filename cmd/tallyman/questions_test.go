@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
+	"github.com/tallyman-dev/tallyman/internal/report"
 )
 
 // TestQuestions asks the program about the demo's fleet, which is left in a data directory.
@@ -17,6 +18,8 @@ func TestQuestions(t *testing.T) {
 	p.run("", "demo", "--once", "--data", p.env["TALLYMAN_DATA"]).want(t, 0)
 	q := questions{p}
 	t.Run("who has", func(t *testing.T) { q.whoHas(t) })
+	t.Run("overview", func(t *testing.T) { q.overview(t) })
+	t.Run("elsewhere", func(t *testing.T) { q.elsewhere(t) })
 	t.Run("explain", func(t *testing.T) { q.explain(t) })
 	t.Run("exceptions", func(t *testing.T) { q.exceptions(t) })
 }
@@ -101,11 +104,47 @@ func ask[T any](t *testing.T, q questions, args ...string) T {
 	t.Helper()
 	r := q.run("", args...)
 	r.want(t, 0)
+	return decoded[T](t, r)
+}
+
+func decoded[T any](t *testing.T, r result) T {
+	t.Helper()
 	var v T
 	if err := json.Unmarshal([]byte(r.stdout), &v); err != nil {
-		t.Fatalf("%v: %v in %.300s", args, err, r.stdout)
+		t.Fatalf("%v in %.300s\n%s", err, r.stdout, r.stderr)
 	}
 	return v
+}
+
+func (q questions) overview(t *testing.T) {
+	old, fixed := q.reference(t, "docker-dev-local/shop/payments:3.1.0"), q.reference(t, "docker-dev-local/shop/payments:3.2.0")
+	v := ask[report.Quickview](t, q, "quickview", old, "--format", "json")
+	rep := ask[inventory.Report](t, q, "cves", old, "--format", "json")
+	if v.Target.Summary != rep.Summary || v.Base == nil || !strings.HasSuffix(v.Base.Reference, "openjdk:17-jre-slim-12.0") || v.Base.Packages == 0 {
+		t.Errorf("%+v, base %+v", v, v.Base)
+	}
+	if v.Updated == nil || v.Updated.Delta == nil || v.Updated.Delta.High >= 0 || !strings.HasSuffix(v.Updated.Reference, "openjdk:17-jre-slim") {
+		t.Errorf("updated %+v", v.Updated)
+	}
+	advice := ask[inventory.Advice](t, q, "recommendations", old, "--format", "json")
+	if advice.Base == nil || len(advice.Updates) == 0 || advice.Updates[0].Digest != v.Updated.Digest || advice.Updates[0].AgeDays == nil || advice.Updates[0].SizeDelta == nil {
+		t.Errorf("%+v", advice)
+	}
+	c := ask[report.Comparison](t, q, "compare", old, fixed, "--format", "json")
+	if len(c.Fixed) == 0 || len(c.New) != 0 || len(c.Unchanged) == 0 || len(c.Packages) == 0 || c.A.Summary != rep.Summary {
+		t.Errorf("%d fixed, %d new, %d unchanged, %d packages", len(c.Fixed), len(c.New), len(c.Unchanged), len(c.Packages))
+	}
+	q.run("", "compare", old, fixed, "--exit-on", "vulnerability").want(t, 0)
+	q.run("", "compare", fixed, old, "--exit-on", "vulnerability").want(t, 2)
+	for _, args := range [][]string{{"quickview", old}, {"compare", old, fixed}, {"recommendations", old}} {
+		for _, format := range []string{"text", "markdown"} {
+			r := q.run("", append(args, "--format", format)...)
+			r.want(t, 0)
+			if !strings.Contains(r.stdout, "openjdk") && !strings.Contains(r.stdout, "log4j") || (format == "markdown") != strings.Contains(r.stdout, "| --- |") {
+				t.Errorf("%v as %s: %.400s", args, format, r.stdout)
+			}
+		}
+	}
 }
 
 // reference is the tag in full: the demo's registry has another port each time.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -10,19 +9,18 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tallyman-dev/tallyman/client"
 	"github.com/tallyman-dev/tallyman/internal/api"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 	"github.com/tallyman-dev/tallyman/internal/sbom"
 )
 
 func newSBOM(a *app) *cobra.Command {
-	var format, output, platform string
+	var t targets
+	var format, output string
 	cmd := &cobra.Command{
 		Use:   "sbom REF",
 		Short: "What is inside an image, and where it came from",
-		Long: `REF is a reference as ` + "`tallyman images`" + ` prints it, or KEY/image:tag, or image:tag where only
-one repository has it. No registry is called: the answer comes from the ledger.`,
+		Long:  whatRefs,
 		Example: `  tallyman sbom acme.jfrog.io/docker-local/team/app:1.0
   tallyman sbom team/app:1.0 --format cyclonedx --output app.cdx.json`,
 		Args: exactly("REF"),
@@ -36,22 +34,18 @@ one repository has it. No registry is called: the answer comes from the ledger.`
 				return err
 			}
 			defer done()
-			return a.output(output, func(w io.Writer) error { return writeSBOM(ctx, w, api, args[0], platform, format) })
+			doc, err := a.bom(ctx, api, args[0], &t)
+			if err != nil {
+				return err
+			}
+			return a.output(output, func(w io.Writer) error { return sbom.Write(w, doc, format) })
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&format, "format", "list", strings.Join(sbom.Formats(), ", "))
 	f.StringVarP(&output, "output", "o", "", "write to this file instead of stdout")
-	f.StringVar(&platform, "platform", "", "of an index: linux/arm64, …")
+	t.flags(f)
 	return cmd
-}
-
-func writeSBOM(ctx context.Context, w io.Writer, api *client.Client, ref, platform, format string) error {
-	doc, err := api.SBOM(ctx, ref, platform)
-	if err != nil {
-		return err
-	}
-	return sbom.Write(w, doc, format)
 }
 
 // output writes to a file, which appears only when all of it is there, or to stdout.

@@ -16,7 +16,8 @@ type Store interface {
 	HubStore
 	ReaderStore
 	SearchStore
-	AdvisoryStore
+	AssessStore
+	AdviceStore
 	ExceptionStore
 	Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagPage, error)
 	TagHistory(ctx context.Context, tagID int64) ([]inventory.TagMove, error)

@@ -70,6 +70,8 @@ func matrix() map[string]string {
 		"GET /api/v1/status":                          "read",
 		"GET /api/v1/who-has":                         "read",
 		"GET /api/v1/explain":                         "read",
+		"POST /api/v1/assess":                         "read",
+		"GET /api/v1/recommendations":                 "read",
 		"GET /api/v1/exceptions":                      "read",
 		"POST /api/v1/exceptions":                     "edit",
 		"DELETE /api/v1/exceptions/{id}":              "edit",

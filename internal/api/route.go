@@ -56,7 +56,7 @@ func imageParameters() []parameter {
 
 // routes is the whole of /api/v1.
 func routes() []route {
-	all := [][]route{integrationRoutes(), imageRoutes(), searchRoutes(), explainRoutes(), exceptionRoutes(), machineRoutes(), channelRoutes()}
+	all := [][]route{integrationRoutes(), imageRoutes(), searchRoutes(), explainRoutes(), exceptionRoutes(), assessRoutes(), adviceRoutes(), machineRoutes(), channelRoutes()}
 	var out []route
 	for _, some := range all {
 		out = append(out, some...)

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -97,7 +98,7 @@ func RemoteFromReference(ctx context.Context, ref string, o ReferenceOptions) (R
 	}
 	authed, err := transport.NewWithContext(ctx, repo.Registry, auth, rt, []string{repo.Scope(transport.PullScope)})
 	if err != nil {
-		return Reference{}, transportError("registry "+repo.RegistryStr(), withoutURL(err))
+		return Reference{}, tokenError("registry "+repo.RegistryStr(), err)
 	}
 	base := repo.Scheme() + "://" + repo.RegistryStr() + "/v2/" + repo.RepositoryStr()
 	return Reference{
@@ -116,4 +117,19 @@ func credentials(ctx context.Context, repo name.Repository, o ReferenceOptions) 
 			WithRemedy("check config.json and its credential helper, or give --username and --secret-stdin")
 	}
 	return auth, nil
+}
+
+// tokenError tells a refusal of the registry, or of its token service, from a failure.
+func tokenError(what string, err error) error {
+	var refused *transport.Error
+	if errors.As(err, &refused) {
+		switch refused.StatusCode {
+		case http.StatusUnauthorized, http.StatusForbidden:
+			return inventory.Errorf(inventory.ErrUnauthorized, "reading %s: authentication failed: invalid credentials or insufficient permissions", what).
+				WithRemedy("check the user name and its token")
+		}
+		// Its text holds the address that was asked.
+		return inventory.Errorf(inventory.ErrUnavailable, "the token service of %s answered %d", what, refused.StatusCode)
+	}
+	return transportError(what, withoutURL(err))
 }

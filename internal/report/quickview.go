@@ -16,6 +16,9 @@ type Quickview struct {
 	Unknown int   `json:"unknown"` // packages that are not assessed
 	// FromBase is what of the target's findings the base brought.
 	FromBase inventory.Counts `json:"from_base"`
+	// What the base's own tag points to now, and the best newer base, where they are known.
+	Refreshed *inventory.BaseImage `json:"refreshed_base,omitempty"`
+	Updated   *inventory.BaseImage `json:"updated_base,omitempty"`
 }
 
 // QuickviewOf makes the quickview of an image. base may be nil.
@@ -54,6 +57,8 @@ func WriteQuickview(out io.Writer, format string, q Quickview, o Options) error 
 		rows = append(rows, quickRow("base", *q.Base))
 		rows = append(rows, append([]cell{text("  of it in target"), {}, {}, {}}, countCells(q.FromBase)...))
 	}
+	rows = append(rows, adviceRows("refreshed base", q.Refreshed)...)
+	rows = append(rows, adviceRows("updated base", q.Updated)...)
 	s.table([]string{"", "IMAGE", "DIGEST", "PACKAGES", "C", "H", "M", "L", "U", "FIXABLE"}, rows)
 	if q.Unknown > 0 {
 		s.title("Not assessed: " + plural(q.Unknown, "package"))

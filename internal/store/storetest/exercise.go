@@ -24,6 +24,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"holders", holderTests()},
 		{"fleet", fleetTests()},
 		{"exceptions", exceptionTests()},
+		{"advice", adviceTests()},
 		{"jobs", jobTests()},
 		{"notices", noticeTests()},
 	} {
