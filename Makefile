@@ -12,7 +12,7 @@ build:
 
 # The container image, without a daemon: an OCI layout and an archive in dist/.
 image:
-	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} go run ./cmd/image -o dist
+	go run ./cmd/image -o dist -created $${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}
 
 vet:
 	go vet ./...

@@ -54,11 +54,15 @@ func assemble(c contents, a about) (v1.Image, error) {
 		return nil, fmt.Errorf("read the binary: %w", err)
 	}
 	ground := []entry{
-		{name: "etc", mode: 0o755}, {name: "etc/ssl", mode: 0o755}, {name: "etc/ssl/certs", mode: 0o755},
+		{name: "etc", mode: 0o755},
+		{name: "etc/ssl", mode: 0o755},
+		{name: "etc/ssl/certs", mode: 0o755},
 		{name: "etc/ssl/certs/ca-certificates.crt", mode: 0o644, body: roots},
 		{name: "etc/passwd", mode: 0o644, body: fmt.Appendf(nil, "root:x:0:0:root:/:/none\ntallyman:x:%[1]d:%[1]d:tallyman:/%[2]s:/none\n", userID, dataDir)},
 		{name: "etc/group", mode: 0o644, body: fmt.Appendf(nil, "root:x:0:\ntallyman:x:%d:\n", userID)},
-		{name: "tmp", mode: 0o1777}, {name: "opt", mode: 0o755}, {name: "opt/artifactory-agent", mode: 0o755},
+		{name: "tmp", mode: 0o1777},
+		{name: "opt", mode: 0o755},
+		{name: "opt/artifactory-agent", mode: 0o755},
 		{name: dataDir, mode: 0o755, uid: userID},
 	}
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)

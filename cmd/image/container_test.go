@@ -34,6 +34,12 @@ func newRunner(t *testing.T, archive string) runner {
 	if out, err := exec.CommandContext(ctx, "podman", "load", "-q", "-i", archive).CombinedOutput(); err != nil {
 		t.Skipf("podman cannot load images here: %v: %s", err, out)
 	}
+	t.Cleanup(func() {
+		rmi := exec.CommandContext(context.WithoutCancel(t.Context()), "podman", "rmi", "-f", "localhost/tallyman:v0", "localhost/tallyman:v0.0.0-test")
+		if out, err := rmi.CombinedOutput(); err != nil {
+			t.Logf("the image stays in podman's store: %v: %s", err, out)
+		}
+	})
 	var tried []string
 	for _, before := range [][]string{{"podman"}, {"podman", "--runtime", "runc", "--cgroup-manager=cgroupfs"}, {"podman", "--runtime", "crun", "--cgroup-manager=cgroupfs"}} {
 		r := runner{t, append(before, "run", "--rm", "--network=host", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")}
@@ -89,7 +95,7 @@ func TestContainer(t *testing.T) {
 	if err := srv.Start(""); err != nil {
 		t.Fatal(err)
 	}
-	defer srv.Close() //nolint:errcheck // a test's server
+	defer srv.Close()
 	img, err := random.Image(64, 1)
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
@@ -35,17 +34,15 @@ type options struct {
 }
 
 func main() {
-	o := options{created: time.Unix(0, 0).UTC()}
+	var o options
+	var created int64
 	flag.StringVar(&o.out, "o", "dist", "directory to write to")
 	flag.StringVar(&o.roots, "roots", "/etc/ssl/certs/ca-certificates.crt", "PEM bundle of certificate authorities")
 	flag.StringVar(&o.arch, "arch", runtime.GOARCH, "architecture, as Go names it")
 	flag.StringVar(&o.version, "version", "", "version; empty = as the Go tool stamps it")
+	flag.Int64Var(&created, "created", 0, "date of the image in seconds since 1970; a commit's makes it reproducible")
 	flag.Parse()
-	if s := os.Getenv("SOURCE_DATE_EPOCH"); s != "" {
-		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-			o.created = time.Unix(n, 0).UTC()
-		}
-	}
+	o.created = time.Unix(created, 0).UTC()
 	if err := run(context.Background(), o, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
