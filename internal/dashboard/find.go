@@ -46,7 +46,7 @@ const (
 var flawName = regexp.MustCompile(`^(?i:CVE|GHSA|GO|DSA|DLA|USN|RHSA|RUSTSEC|PYSEC|OSV|ALPINE-CVE|DEBIAN-CVE|UBUNTU-CVE|MAL|TEMP)-[0-9A-Za-z-]+$`)
 
 // ranged tells a question about versions: "openssl <3.0.12", "lodash@4.17.20".
-var ranged = regexp.MustCompile(`^\S+\s*(<|>|=|\^|~)|^\S+\s+v?[0-9]\S*$|^[^\s:/]+@v?[0-9]\S*$|^pkg:`)
+var ranged = regexp.MustCompile(`^[@\w][^\s<>=~^]*\s*(<=|>=|<|>|==|=|\^|~)\s*v?\d|^\S+\s+v?[0-9]\S*$|^[^\s:/]+@v?[0-9]\S*$|^pkg:`)
 
 // findTarget says where a search leads: "" = to the images of that name.
 func (d *Dashboard) findTarget(ctx context.Context, q string) string {
