@@ -27,7 +27,8 @@ func newState() *state {
 func (s *state) apply(r *record) {
 	s.problems = nil
 	linked := s.hardLinks(r)
-	before := s.contents(r)
+	byManager := managed(r)
+	before := s.contents(r, byManager)
 	s.whiteouts(r)
 	s.cover(r)
 	for _, l := range r.Links {
@@ -41,7 +42,7 @@ func (s *state) apply(r *record) {
 		}
 		f.Path = at
 		s.files[at] = f
-		s.own(r, f, before)
+		s.own(f, byManager, before)
 	}
 	s.below = append(s.below, r)
 }

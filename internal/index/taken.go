@@ -4,8 +4,8 @@ import "slices"
 
 // contents gives what is at the paths that a layer writes, as it was before. A
 // layer of a package manager takes nothing from it and needs none.
-func (s *state) contents(r *record) map[string][32]byte {
-	if len(s.below) == 0 || managed(r) {
+func (s *state) contents(r *record, byManager bool) map[string][32]byte {
+	if len(s.below) == 0 || byManager {
 		return nil
 	}
 	out := map[string][32]byte{}
@@ -24,8 +24,8 @@ func (s *state) contents(r *record) map[string][32]byte {
 // changed, was not written by the package manager, and its package is one of its
 // own. The same bytes again (a change of mode or owner) change nothing. Within one
 // layer nobody can tell, and the package keeps its file.
-func (s *state) own(r *record, f file, before map[string][32]byte) {
-	if managed(r) {
+func (s *state) own(f file, byManager bool, before map[string][32]byte) {
+	if byManager {
 		delete(s.taken, f.Path)
 		return
 	}
