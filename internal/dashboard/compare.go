@@ -66,7 +66,7 @@ func (d *Dashboard) compare(w http.ResponseWriter, r *http.Request, v visit) err
 		Ready: a.Image.State == inventory.StateAnalysed && b.Image.State == inventory.StateAnalysed,
 	}
 	p.Sides = []comparedSide{d.side("From", p.A, a), d.side("To", p.B, b)}
-	p.Fixed, p.New, p.Same = d.partOf(p.Comparison.Fixed), d.partOf(p.Comparison.New), d.partOf(p.Comparison.Unchanged)
+	p.Fixed, p.New, p.Same = d.partOf(p.Comparison.Fixed), d.partOf(p.Comparison.New), d.partOf(p.Unchanged)
 	p.Packages = p.Comparison.Packages[:min(len(p.Comparison.Packages), 2*changesShown)]
 	p.MoreOf = len(p.Comparison.Packages) - len(p.Packages)
 	p.Config = p.Comparison.Config[:min(len(p.Comparison.Config), changesShown)]

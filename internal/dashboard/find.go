@@ -115,7 +115,7 @@ func (d *Dashboard) ask(ctx context.Context, p *findPage, all bool) error {
 		day, err := time.Parse(time.DateOnly, p.AsOf)
 		if err != nil {
 			p.Problem, p.Remedy = "That is no date.", "Write it as 2026-03-01."
-			return nil
+			return nil //nolint:nilerr // the page says it
 		}
 		end := day.Add(24*time.Hour - time.Millisecond)
 		ask.AsOf = &end

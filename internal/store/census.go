@@ -166,13 +166,7 @@ func (c *census) settle(ctx context.Context, r reader) error {
 	if err != nil {
 		return err
 	}
-	listed := map[int64][]int64{} // image -> indexes that list it
-	err = r.each(ctx, `SELECT m.index_id, i.id FROM index_member m JOIN image i ON i.digest = m.digest WHERE m.kind IN ('', 'image')`, nil, func(rows *sql.Rows) error {
-		var index, image int64
-		err := rows.Scan(&index, &image)
-		listed[image] = append(listed[image], index)
-		return err
-	})
+	listed, err := listings(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -213,6 +207,18 @@ func (c *census) settle(ctx context.Context, r reader) error {
 		c.first[i+1] += c.first[i]
 	}
 	return err
+}
+
+// listings finds the indexes that list each image.
+func listings(ctx context.Context, r reader) (map[int64][]int64, error) {
+	listed := map[int64][]int64{}
+	err := r.each(ctx, `SELECT m.index_id, i.id FROM index_member m JOIN image i ON i.digest = m.digest WHERE m.kind IN ('', 'image')`, nil, func(rows *sql.Rows) error {
+		var index, image int64
+		err := rows.Scan(&index, &image)
+		listed[image] = append(listed[image], index)
+		return err
+	})
+	return listed, err
 }
 
 // stretch is a part of the walk where something is, and the depth of the chain that
@@ -261,10 +267,9 @@ func (c *census) stretches(brought, taken []int64) []stretch {
 
 // counter counts images and repositories once each, over any stretches.
 type counter struct {
-	c            *census
-	round        int32
-	image, repo  []int32
-	images, kept int
+	c           *census
+	round       int32
+	image, repo []int32
 }
 
 func (c *census) counter() *counter {
