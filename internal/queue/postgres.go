@@ -85,6 +85,19 @@ func (e *postgresEngine) release(ctx context.Context, id int64) error {
 	return err
 }
 
+func (e *postgresEngine) running(ctx context.Context, worker string) ([]int64, error) {
+	rows, err := e.db.QueryContext(ctx,
+		`SELECT id FROM river_job WHERE state = 'running' AND attempted_by[array_upper(attempted_by, 1)] = $1`, worker)
+	return idsOf(rows, err)
+}
+
+func (e *postgresEngine) giveBack(ctx context.Context, id int64) error {
+	// Without its unique key: a double may wait already, and it is idempotent.
+	_, err := e.db.ExecContext(ctx,
+		`UPDATE river_job SET state = 'available', scheduled_at = now(), unique_key = NULL WHERE id = $1 AND state = 'running'`, id)
+	return err
+}
+
 // orphans are the running jobs of workers that are not known to live.
 const orphans = `
 	state = 'running' AND NOT EXISTS (

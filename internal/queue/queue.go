@@ -58,6 +58,7 @@ type Work struct {
 type Queue struct {
 	engine engine
 	log    *slog.Logger
+	held   *held
 }
 
 // engine is the part of River that differs between SQLite and PostgreSQL, and the few
@@ -67,6 +68,10 @@ type engine interface {
 	insert(ctx context.Context, tx Tx, params []river.InsertManyParams) ([]*rivertype.JobInsertResult, error)
 	forward(ctx context.Context, tx Tx, id int64, at time.Time) error
 	release(ctx context.Context, id int64) error
+	// running are the jobs that run by their rows under a worker.
+	running(ctx context.Context, worker string) ([]int64, error)
+	// giveBack makes a running job available again.
+	giveBack(ctx context.Context, id int64) error
 	recoverJobs(ctx context.Context, worker string) (int64, error)
 	beat(ctx context.Context, worker string) error
 	leave(ctx context.Context, worker string) error
@@ -99,7 +104,7 @@ func NewSQLite(write, read *sql.DB, log *slog.Logger) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the job queue: %w", err)
 	}
-	return &Queue{engine: e, log: log}, nil
+	return &Queue{engine: e, log: log, held: &held{jobs: map[int64]time.Time{}}}, nil
 }
 
 // NewPostgres makes a queue in the database of pool; db must be the same pool through
@@ -109,7 +114,7 @@ func NewPostgres(pool *pgxpool.Pool, db *sql.DB, log *slog.Logger) (*Queue, erro
 	if err != nil {
 		return nil, fmt.Errorf("open the job queue: %w", err)
 	}
-	return &Queue{engine: e, log: log}, nil
+	return &Queue{engine: e, log: log, held: &held{jobs: map[int64]time.Time{}}}, nil
 }
 
 // Migrate makes or updates the queue's tables. The caller keeps other processes out.

@@ -104,18 +104,21 @@ func (q *Queue) Run(ctx context.Context, handlers Handlers, workers int) error {
 func (q *Queue) keepAlive(ctx context.Context, id string) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
+	var strays map[int64]bool
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if !q.engine.shared() {
-			continue // what runs is ours
+		var err error
+		if q.engine.shared() { // else there is nobody to tell, and what runs is ours
+			if err = q.engine.beat(ctx, id); err == nil {
+				err = q.recoverJobs(ctx, id)
+			}
 		}
-		err := q.engine.beat(ctx, id)
 		if err == nil {
-			err = q.recoverJobs(ctx, id)
+			strays, err = q.returnStrays(ctx, id, strays)
 		}
 		if err != nil && ctx.Err() == nil {
 			q.log.WarnContext(ctx, "job queue heartbeat failed", slog.Any("error", err))
@@ -179,6 +182,8 @@ func (w *worker) Timeout(*river.Job[envelope]) time.Duration { return -1 }
 func (w *worker) Work(ctx context.Context, job *river.Job[envelope]) error {
 	w.busy.Add(1)
 	defer w.busy.Add(-1)
+	w.queue.held.begin(job.ID)
+	defer w.queue.held.end(job.ID)
 	work := Work{ID: job.ID, Kind: job.Kind, Attempt: job.Attempt, Args: job.Args.Args}
 	limit := w.handler.MaxAttempts
 	if limit < 1 {

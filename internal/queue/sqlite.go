@@ -70,6 +70,36 @@ func (e *sqliteEngine) release(ctx context.Context, id int64) error {
 	return err
 }
 
+// running asks for all of them: one process works jobs on SQLite.
+func (e *sqliteEngine) running(ctx context.Context, _ string) ([]int64, error) {
+	rows, err := e.read.QueryContext(ctx, `SELECT id FROM river_job WHERE state = 'running'`)
+	return idsOf(rows, err)
+}
+
+func (e *sqliteEngine) giveBack(ctx context.Context, id int64) error {
+	// Without its unique key: a double may wait already, and it is idempotent.
+	_, err := e.write.ExecContext(ctx, `UPDATE river_job SET state = 'available', scheduled_at = ?, unique_key = NULL WHERE id = ? AND state = 'running'`,
+		time.Now().UTC().Format(sqliteTime), id)
+	return err
+}
+
+// idsOf reads a column of ids to its end.
+func idsOf(rows *sql.Rows, err error) ([]int64, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
 // recoverJobs runs before any work: whoever holds the lock of the data directory is the
 // only worker, so whatever runs was left by one that died.
 func (e *sqliteEngine) recoverJobs(ctx context.Context, _ string) (int64, error) {
