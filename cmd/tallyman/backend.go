@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/tallyman-dev/tallyman/client"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
@@ -22,6 +23,7 @@ func (a *app) backend(ctx context.Context) (*client.Client, func(), error) {
 		c, err := client.New(a.cfg.Server, token, nil)
 		return c, func() {}, err
 	}
+	a.log = slog.New(slog.DiscardHandler) // what goes wrong is printed once, as the command's own sentence
 	p, err := a.openPlatform(ctx)
 	if err != nil {
 		return nil, nil, err

@@ -34,7 +34,8 @@ func newDemo(a *app) *cobra.Command {
 		Long: `Starts an Artifactory simulator on loopback, fills it with images, connects to it as you
 would to yours, indexes everything, matches it against a small advisory set, and serves
 the dashboard. A few seconds later one new image is pushed, and the page changes by
-itself. Everything is removed on Ctrl-C.
+itself. Everything is removed on Ctrl-C, except what was put into a --data or --database
+that you named.
 
 With --once it does the same, prints the tally and ends: exit code 0 if nothing is left
 waiting or failed, else 3.`,
@@ -45,6 +46,9 @@ waiting or failed, else 3.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := oneFormat(cmd, format, "table", "json"); err != nil {
 				return err
+			}
+			if a.cfg.Server != "" {
+				return inventory.Errorf(inventory.ErrInvalid, "demo works on a store of its own, not on --server")
 			}
 			f := cmd.Flags()
 			// Only what is typed here: a demo must not end up in the store that the
@@ -67,7 +71,7 @@ waiting or failed, else 3.`,
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "print the tally and exit, 0 if waiting = failed = 0, else 3")
-	cmd.Flags().StringVar(&format, "format", "table", "of --once: table, or json as `tallyman status --format json`")
+	cmd.Flags().StringVar(&format, "format", "table", "of --once: table, or json as tallyman status prints it")
 	cmd.Flags().StringVar(&a.listen, "listen", "", "address of the dashboard (default 127.0.0.1:8080)")
 	return cmd
 }

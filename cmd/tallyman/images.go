@@ -14,7 +14,7 @@ import (
 
 func newImages(a *app) *cobra.Command {
 	var f inventory.TagFilter
-	var format string
+	var format, tag string
 	cmd := &cobra.Command{
 		Use:   "images",
 		Short: "The inventory: one row a tag",
@@ -34,17 +34,29 @@ func newImages(a *app) *cobra.Command {
 				return err
 			}
 			defer done()
-			return a.printImages(api.Images(cmd.Context(), f), format)
+			return a.printImages(onlyTag(api.Images(cmd.Context(), f), tag), format)
 		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.Integration, "integration", "", "only of this integration")
 	fl.StringVar(&f.Key, "repository", "", "only of this repository key")
 	fl.StringVar(&f.Name, "name", "", "only where the repository or tag contains this")
+	fl.StringVar(&tag, "tag", "", "only tags of exactly this name")
 	fl.StringVar(&f.State, "state", "", "waiting, analysed, failed or unsupported")
 	fl.BoolVar(&f.Gone, "gone", false, "gone tags too")
 	fl.StringVar(&format, "format", "table", "table, json or jsonl")
 	return cmd
+}
+
+// onlyTag keeps the rows of one tag's name; empty keeps all.
+func onlyTag(rows iter.Seq2[inventory.TagRow, error], tag string) iter.Seq2[inventory.TagRow, error] {
+	return func(yield func(inventory.TagRow, error) bool) {
+		for row, err := range rows {
+			if (err != nil || tag == "" || row.Tag == tag) && !yield(row, err) {
+				return
+			}
+		}
+	}
 }
 
 func oneState(state string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,9 @@ TALLYMAN_ARTIFACTORY_API_PASSWORD; it is sealed at rest and never shown again.`,
 		Args: exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
+			if c.url == "" {
+				return inventory.Errorf(inventory.ErrInvalid, "--url is missing").WithRemedy("give the address of the registry, as you type it in a browser")
+			}
 			change, err := c.read(a)
 			if err != nil {
 				return err
@@ -32,6 +36,13 @@ TALLYMAN_ARTIFACTORY_API_PASSWORD; it is sealed at rest and never shown again.`,
 				return err
 			}
 			defer done()
+			// The name first: a login is not spent on what cannot be saved.
+			if _, err := api.Integration(ctx, args[0]); err == nil {
+				return inventory.Errorf(inventory.ErrConflict, "there is an integration %q already", args[0]).
+					WithRemedy("choose another name, or change that one: tallyman integration update %s", args[0])
+			} else if !errors.Is(err, inventory.ErrNotFound) {
+				return err
+			}
 			result, err := api.TestConnection(ctx, inventory.ConnectionTest{IntegrationChange: change})
 			if err != nil {
 				return err

@@ -96,6 +96,10 @@ func TestUsage(t *testing.T) {
 		{[]string{"images", "--config", "/does/not/exist"}, "/does/not/exist"},
 		{[]string{"integration", "delete", "x"}, "--yes"},
 		{[]string{"integration", "test"}, "--url"},
+		{[]string{"integration", "nosuch"}, "unknown command"},
+		{[]string{"advisories", "nosuch"}, "unknown command"},
+		{[]string{"integration", "add", "x"}, "--url is missing"},
+		{[]string{"demo", "--once", "--server", "http://127.0.0.1:1"}, "not on --server"},
 	} {
 		p.run("", c.args...).want(t, exitError, c.say)
 	}
@@ -142,7 +146,7 @@ func TestIntegration(t *testing.T) {
 	p.run(token, "integration", "add", "acme", "--url", "http://127.0.0.1:1", "--secret-stdin").want(t, exitError, "127.0.0.1:1")
 	p.run(token, "integration", "add", "acme", "--url", srv.URL(), "--secret-stdin", "--repositories", "docker-local").want(t, 0)
 	p.run(token, "integration", "add", "acme", "--url", srv.URL(), "--secret-stdin", "--repositories", "docker-local").
-		want(t, exitError, "acme")
+		want(t, exitError, "already", "integration update acme")
 	r := p.run("", "integration", "list", "--format", "json")
 	var list []inventory.Integration
 	if err := json.Unmarshal([]byte(r.stdout), &list); err != nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 )
 
@@ -41,5 +43,22 @@ Exit codes: 0 fine, 1 error, 2 findings (when asked with --exit-code), 3 incompl
 		newAdvisories(a), newToken(a), newNotify(a), newVersion(a),
 		newWatch(a), newAgent(a), newContainer(a),
 	)
+	strictGroups(root)
 	return root
+}
+
+// strictGroups makes a command that only groups others refuse what it does not know,
+// where cobra would print help and call it fine.
+func strictGroups(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		strictGroups(c)
+		if c.HasSubCommands() && !c.Runnable() {
+			c.RunE = func(cmd *cobra.Command, args []string) error {
+				if len(args) > 0 {
+					return usageError(cmd, fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath()))
+				}
+				return cmd.Help()
+			}
+		}
+	}
 }

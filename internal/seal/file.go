@@ -73,7 +73,8 @@ func load(path string) (Key, error) {
 	}
 	key, err := ParseKey(string(text))
 	if err != nil {
-		return Key{}, fmt.Errorf("key file %s: %w", path, err)
+		return Key{}, inventory.Errorf(inventory.ErrInvalid, "the key file %s holds no key: a line is not 32 bytes in base64", path).
+			WithRemedy("bring it back from a backup: what it sealed opens with no other key")
 	}
 	return key, nil
 }

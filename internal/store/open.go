@@ -42,6 +42,9 @@ func (s *Store) openSQLite(ctx context.Context, o Options) error {
 	}
 	defer release() //nolint:errcheck // nothing was written to it
 	path := filepath.Join(o.Dir, FileName)
+	if err := private(path); err != nil {
+		return err
+	}
 	if s.write, err = sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate")); err == nil {
 		s.write.SetMaxOpenConns(1)
 		s.read, err = sql.Open("sqlite", sqliteDSN(path, "_pragma=query_only(1)"))
@@ -55,6 +58,17 @@ func (s *Store) openSQLite(ctx context.Context, o Options) error {
 		return err
 	}
 	return s.failed("open "+path, s.migrate(ctx, path))
+}
+
+// private makes the file, if there is none, so that only this user may read it; SQLite
+// gives the files beside it the same mode.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return inventory.Errorf(inventory.ErrForbidden, "open %s: %w", path, err).
+			WithRemedy("let this user write to the data directory and the files in it")
+	}
+	return f.Close()
 }
 
 // sqliteDSN says how every connection is opened. NORMAL in WAL mode keeps the file whole
