@@ -8,10 +8,12 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
-// The nouns of exceptions.
 type (
-	Exception       = inventory.Exception
+	// Exception is a decision that findings do not count.
+	Exception = inventory.Exception
+	// ExceptionChange is what somebody wants to except.
 	ExceptionChange = inventory.ExceptionChange
+	// ExceptionResult is what was saved, and what it hides.
 	ExceptionResult = inventory.ExceptionResult
 )
 

@@ -16,10 +16,12 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
-// The nouns of searches.
 type (
-	WhoHas  = inventory.WhoHas
+	// WhoHas asks which tags hold something.
+	WhoHas = inventory.WhoHas
+	// Holders is how far that reaches, and the first rows.
 	Holders = inventory.Holders
+	// Holding is one row: one thing in one tag.
 	Holding = inventory.Holding
 )
 
@@ -34,10 +36,11 @@ func (c *Client) Explain(ctx context.Context, ref, platform, id string) (Explain
 	return get[Explained](ctx, c, "/api/v1/explain", q)
 }
 
-// The nouns of images that the ledger does not hold, and of base images.
 type (
+	// Assessment is what is known of a bill of materials that the ledger does not hold.
 	Assessment = inventory.Assessment
-	Advice     = inventory.Advice
+	// Advice is what a base image could be replaced by.
+	Advice = inventory.Advice
 )
 
 // Assess answers the findings of a bill of materials; nothing of it is kept.

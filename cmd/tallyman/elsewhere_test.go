@@ -70,8 +70,12 @@ func (q questions) elsewhere(t *testing.T) {
 	host := srv.Host() + "/docker-local/team/small:1"
 	digest := must(img.Digest()).String()
 	for _, args := range [][]string{
-		{"archive:" + archive}, {"archive://" + archive}, {"oci-dir:" + oci}, {"oci-dir://" + oci},
-		{host, "--plain-http", "--username", "reader", "--secret-stdin"}, {"registry://" + host, "--plain-http", "--username", "reader", "--secret-stdin"},
+		{"archive:" + archive},
+		{"archive://" + archive},
+		{"oci-dir:" + oci},
+		{"oci-dir://" + oci},
+		{host, "--plain-http", "--username", "reader", "--secret-stdin"},
+		{"registry://" + host, "--plain-http", "--username", "reader", "--secret-stdin"},
 	} {
 		r := q.run("hunter2", append([]string{"cves", "--format", "json"}, args...)...)
 		r.want(t, 0)

@@ -51,8 +51,10 @@ func (q questions) explain(t *testing.T) {
 func (q questions) exceptions(t *testing.T) {
 	ref := q.reference(t, "docker-dev-local/shop/payments:3.1.0")
 	before := ask[inventory.Report](t, q, "cves", ref, "--format", "json")
-	add := []string{"exception", "add", "--cve", "CVE-2021-44228", "--repository", "docker-dev-local/shop/payments", "--status", "not_affected",
-		"--justification", "vulnerable_code_not_in_execute_path", "--reason", "lookups are off", "--author", "sec", "--expires", "90d"}
+	add := []string{
+		"exception", "add", "--cve", "CVE-2021-44228", "--repository", "docker-dev-local/shop/payments", "--status", "not_affected",
+		"--justification", "vulnerable_code_not_in_execute_path", "--reason", "lookups are off", "--author", "sec", "--expires", "90d",
+	}
 	r := q.run("", append(add, "--dry-run")...)
 	r.want(t, 0)
 	if !strings.Contains(r.stdout, "would hide 2 findings of 1 flaws in 2 images; 2 of them known to be exploited") {

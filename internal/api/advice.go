@@ -22,9 +22,11 @@ type AdviceStore interface {
 const mostUpdates = 5
 
 func adviceRoutes() []route {
-	return []route{{method: "GET", path: "/api/v1/recommendations", need: Read, summary: "Newer bases of an image among the known ones, with what they would change",
+	return []route{{
+		method: "GET", path: "/api/v1/recommendations", need: Read, summary: "Newer bases of an image among the known ones, with what they would change",
 		query:  append(refParameters(), parameter{"base", "string", false, "digest of a known base image, in the place of ref"}),
-		status: 200, reply: inventory.Advice{}, serve: (*API).recommend}}
+		status: 200, reply: inventory.Advice{}, serve: (*API).recommend,
+	}}
 }
 
 func (a *API) recommend(w http.ResponseWriter, r *http.Request) error {

@@ -27,8 +27,10 @@ const (
 )
 
 func assessRoutes() []route {
-	return []route{{method: "POST", path: "/api/v1/assess", need: Read, summary: "The findings of a bill of materials that the ledger does not hold; nothing of it is kept",
-		body: inventory.SBOM{}, status: 200, reply: inventory.Assessment{}, serve: (*API).assess}}
+	return []route{{
+		method: "POST", path: "/api/v1/assess", need: Read, summary: "The findings of a bill of materials that the ledger does not hold; nothing of it is kept",
+		body: inventory.SBOM{}, status: 200, reply: inventory.Assessment{}, serve: (*API).assess,
+	}}
 }
 
 func (a *API) assess(w http.ResponseWriter, r *http.Request) error {

@@ -30,12 +30,18 @@ const (
 
 func exceptionRoutes() []route {
 	return []route{
-		{method: "GET", path: "/api/v1/exceptions", need: Read, summary: "Every exception, expired ones too",
-			status: 200, reply: []inventory.Exception{}, serve: (*API).listExceptions},
-		{method: "POST", path: "/api/v1/exceptions", need: Edit, summary: "Except findings, or with dry_run tell what that would hide; one of the same scope is replaced",
-			body: inventory.ExceptionChange{}, status: 200, reply: inventory.ExceptionResult{}, serve: (*API).addExceptions},
-		{method: "DELETE", path: "/api/v1/exceptions/{id}", need: Edit, summary: "Let the findings of an exception count again",
-			status: 204, serve: (*API).removeException},
+		{
+			method: "GET", path: "/api/v1/exceptions", need: Read, summary: "Every exception, expired ones too",
+			status: 200, reply: []inventory.Exception{}, serve: (*API).listExceptions,
+		},
+		{
+			method: "POST", path: "/api/v1/exceptions", need: Edit, summary: "Except findings, or with dry_run tell what that would hide; one of the same scope is replaced",
+			body: inventory.ExceptionChange{}, status: 200, reply: inventory.ExceptionResult{}, serve: (*API).addExceptions,
+		},
+		{
+			method: "DELETE", path: "/api/v1/exceptions/{id}", need: Edit, summary: "Let the findings of an exception count again",
+			status: 204, serve: (*API).removeException,
+		},
 	}
 }
 

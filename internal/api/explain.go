@@ -19,9 +19,11 @@ type AdvisoryStore interface {
 }
 
 func explainRoutes() []route {
-	return []route{{method: "GET", path: "/api/v1/explain", need: Read, summary: "Why an image has a flaw, or why it has not",
+	return []route{{
+		method: "GET", path: "/api/v1/explain", need: Read, summary: "Why an image has a flaw, or why it has not",
 		query:  append(refParameters(), parameter{"id", "string", true, "CVE id, alias or advisory"}),
-		status: 200, reply: inventory.Explained{}, serve: (*API).explain}}
+		status: 200, reply: inventory.Explained{}, serve: (*API).explain,
+	}}
 }
 
 func (a *API) explain(w http.ResponseWriter, r *http.Request) error {

@@ -32,7 +32,8 @@ const sortedRows = 10_000
 const HeaderReach = "Tallyman-Reach"
 
 func searchRoutes() []route {
-	return []route{{method: "GET", path: "/api/v1/who-has", need: Read, summary: "Which tags hold a package, a flaw or a file: exact counts, then rows",
+	return []route{{
+		method: "GET", path: "/api/v1/who-has", need: Read, summary: "Which tags hold a package, a flaw or a file: exact counts, then rows",
 		query: []parameter{
 			{"q", "string", true, "NAME RANGE ('openssl <3.0.12'), a purl with or without a range, a CVE id, or sha256:… of a file"},
 			{"ecosystem", "string", false, "narrows names: Debian, Debian:12, npm, …"},
@@ -41,7 +42,8 @@ func searchRoutes() []route {
 			{"limit", "integer", false, "rows, at most 1000 (default 100); the counts are of all"},
 			{"format", "string", false, "json (default) or jsonl (every row, streamed; the counts are in the header " + HeaderReach + ")"},
 		},
-		status: 200, reply: inventory.Holders{}, others: []string{"application/jsonl"}, serve: (*API).whoHas}}
+		status: 200, reply: inventory.Holders{}, others: []string{"application/jsonl"}, serve: (*API).whoHas,
+	}}
 }
 
 func (a *API) whoHas(w http.ResponseWriter, r *http.Request) error {

@@ -112,14 +112,15 @@ type held struct {
 
 // downwards walks from the stacks that brought something to those that stand on them,
 // as far as it was not taken away. It never meets a stack twice: where something is
-// brought it was not there before.
+// brought it was not there before. The order of the tables is that of the walk: left to
+// itself SQLite may read every image instead.
 const downwards = `
 	WITH RECURSIVE down (id, layer) AS (
-		SELECT a.chain_id, k.depth FROM {table} a JOIN chain k ON k.id = a.chain_id WHERE {key} AND a.removed = 0
+		SELECT a.chain_id, k.depth FROM {table} a CROSS JOIN chain k WHERE k.id = a.chain_id AND {key} AND a.removed = 0
 		UNION ALL
-		SELECT c.id, down.layer FROM down JOIN chain c ON c.parent_id = down.id
-		WHERE NOT EXISTS (SELECT 1 FROM {table} a WHERE a.chain_id = c.id AND {key} AND a.removed = 1))
-	SELECT i.id, down.layer FROM down JOIN image i ON i.chain_id = down.id`
+		SELECT c.id, down.layer FROM down CROSS JOIN chain c
+		WHERE c.parent_id = down.id AND NOT EXISTS (SELECT 1 FROM {table} a WHERE a.chain_id = c.id AND {key} AND a.removed = 1))
+	SELECT i.id, down.layer FROM down CROSS JOIN image i WHERE i.chain_id = down.id`
 
 func holdersOf(ctx context.Context, r reader, table, key string, args ...any) ([]held, error) {
 	var all []held
