@@ -93,11 +93,11 @@ func (a *app) demo(ctx context.Context, once bool, format string) error {
 	if err != nil {
 		return err
 	}
-	sim, err := startSimulator()
+	sim, err := startSimulator() //nolint:contextcheck // the simulator lives until it is closed, whatever ends the demo
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	defer sim.server.Close()
+	defer sim.server.Close() //nolint:errcheck // everything of it is gone with the process
 
 	ctx, stop := context.WithCancel(ctx)
 	g, running := errgroup.WithContext(ctx)

@@ -25,7 +25,7 @@ func main() {
 // returns the exit code: 0 fine, 1 error, 2 findings when asked, 3 incomplete.
 func run(ctx context.Context, args []string, env func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{env: env, stdin: stdin, stdout: stdout, stderr: stderr}
-	root := newRoot(a)
+	root := newRoot(a) //nolint:contextcheck // cobra hands the context to the command that runs
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

@@ -191,7 +191,7 @@ func TestSecondServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer release() //nolint:errcheck // a test's own lock
+	defer release()
 	p.run("", "serve", "--listen", "127.0.0.1:0").want(t, exitError, p.env["TALLYMAN_DATA"], fmt.Sprint(os.Getpid()), "try:")
 	p.run("", "images").want(t, 0) // others share it
 }

@@ -45,7 +45,7 @@ At start it prints a link that signs you in once; ` + "`tallyman token link`" + 
 			}
 			err := a.serve(cmd.Context(), server{role: role, tlsCert: tlsCert, tlsKey: tlsKey})
 			if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
-				return nil // being told to stop is no failure, however early
+				return nil //nolint:nilerr // being told to stop is no failure, however early
 			}
 			return err
 		},

@@ -98,7 +98,7 @@ func (s *simulator) subscribe(ctx context.Context, url string) error {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusCreated {
-		said, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10)) //nolint:errcheck // it only says more about the status
+		said, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10)) // it only says more about the status
 		return inventory.Errorf(inventory.ErrInvalid, "set up the webhook: status %d: %s", res.StatusCode, said)
 	}
 	return nil
