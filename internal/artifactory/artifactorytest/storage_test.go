@@ -45,15 +45,16 @@ func TestStorageInfo(t *testing.T) {
 	if diff := cmp.Diff(want, props.Properties); diff != "" {
 		t.Error(diff)
 	}
-	for path, want := range map[string]string{
-		"docker-local/none":                            `404 Unable to find item`,
-		"docker-hub":                                   `404 Unable to find item`,
-		"nowhere":                                      `404 Unable to find item`,
-		"docker-local/team/app/1.0?properties":         `404 No properties could be found.`,
-		"docker-local/team?list&deep=1&depth=abc":      `400 For input string: "abc"`,
-		"docker-local/team/app/1.0/manifest.json?list": `400 Expected a folder but found a file, at: docker-local:team/app/1.0/manifest.json`,
-		"docker?lastModified":                          `400 This is possible on local and cache repositories only`,
+	for _, c := range [][2]string{
+		{"docker-local/none", `404 Unable to find item`},
+		{"docker-hub", `404 Unable to find item`},
+		{"nowhere", `404 Unable to find item`},
+		{"docker-local/team/app/1.0?properties", `404 No properties could be found.`},
+		{"docker-local/team?list&deep=1&depth=abc", `400 For input string: "abc"`},
+		{"docker-local/team/app/1.0/manifest.json?list", `400 Expected a folder but found a file, at: docker-local:team/app/1.0/manifest.json`},
+		{"docker?lastModified", `400 This is possible on local and cache repositories only`},
 	} {
+		path, want := c[0], c[1]
 		got := get(path)
 		if text := fmt.Sprintf("%d %s", got.status, refused(t, got)); text != want {
 			t.Errorf("%s: %s, want %s", path, text, want)
