@@ -35,7 +35,7 @@ type result struct {
 
 func (p *program) run(stdin string, args ...string) result {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Minute)
 	defer cancel()
 	var out, errs bytes.Buffer
 	env := func(name string) (string, bool) { v, ok := p.env[name]; return v, ok }

@@ -109,7 +109,7 @@ func (p *program) serveUntil(ctx context.Context) int {
 // settled waits until something was seen and nothing waits.
 func (p *program) settled(t *testing.T) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(5 * time.Minute)
 	for time.Now().Before(deadline) {
 		var st inventory.Status
 		if err := json.Unmarshal([]byte(p.run("", "status", "--format", "json").stdout), &st); err == nil && st.TagsSeen > 0 && st.Waiting == 0 {
@@ -117,5 +117,5 @@ func (p *program) settled(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	t.Fatalf("nothing was analysed within a minute: %s", p.run("", "status", "--format", "json").stdout)
+	t.Fatalf("nothing was analysed within five minutes: %s", p.run("", "status", "--format", "json").stdout)
 }
