@@ -10,6 +10,9 @@ import (
 
 // TestDemoOnce runs the main job, and holds that every layer was downloaded once.
 func TestDemoOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: runs the whole program")
+	}
 	p := newProgram(t)
 	st := p.demo(t, "--data", p.env["TALLYMAN_DATA"])
 	var rows []inventory.TagRow
@@ -44,6 +47,9 @@ func TestDemoOnce(t *testing.T) {
 
 // TestDemoOnPostgres is the same on the other database.
 func TestDemoOnPostgres(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: runs the whole program")
+	}
 	p := newProgram(t)
 	st := p.demo(t, "--database", storetest.Postgres(t))
 	if st.TagsSeen < 60 {

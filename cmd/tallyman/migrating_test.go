@@ -16,6 +16,9 @@ import (
 // TestMigrating runs every command of docs/migrating-from-docker-scout.md in its
 // order, against a simulated Artifactory in the place of example.jfrog.io.
 func TestMigrating(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: runs the whole program")
+	}
 	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "migrating-from-docker-scout.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +89,7 @@ func (m migration) run(line string) {
 		r.stop().want(m.t, 0)
 		return
 	}
-	ctx, cancel := context.WithTimeout(m.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(m.t.Context(), 10*time.Minute)
 	defer cancel()
 	if r := m.p.run(stdin, args...); r.code != 0 || ctx.Err() != nil {
 		m.t.Errorf("%s: exit code %d\n%s%s", line, r.code, r.stdout, r.stderr)

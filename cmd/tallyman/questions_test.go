@@ -14,6 +14,9 @@ import (
 
 // TestQuestions asks the program about the demo's fleet, which is left in a data directory.
 func TestQuestions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: runs the whole program")
+	}
 	p := newProgram(t)
 	p.run("", "demo", "--once", "--data", p.env["TALLYMAN_DATA"]).want(t, 0)
 	q := questions{p}

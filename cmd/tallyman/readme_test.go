@@ -45,6 +45,9 @@ func pushApp(t *testing.T, srv *artifactorytest.Server) {
 // TestReadme runs every command that README shows, in its order, against a simulated
 // Artifactory in the place of acme.jfrog.io.
 func TestReadme(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: runs the whole program")
+	}
 	b, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	if err != nil {
 		t.Fatal(err)
