@@ -22,8 +22,6 @@ not in sums, not for exit codes. When the exception expires it counts again by i
   tallyman exception list
   tallyman exception import app.openvex.json
   tallyman exception export > ours.openvex.json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newExceptionAdd(a), newExceptionList(a), newExceptionRemove(a), newExceptionImport(a), newExceptionExport(a))
 	return cmd

@@ -98,6 +98,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"integration", "test"}, "--url"},
 		{[]string{"integration", "nosuch"}, "unknown command"},
 		{[]string{"advisories", "nosuch"}, "unknown command"},
+		{[]string{"exception", "nosuch"}, "unknown command"},
 		{[]string{"integration", "add", "x"}, "--url is missing"},
 		{[]string{"demo", "--once", "--server", "http://127.0.0.1:1"}, "not on --server"},
 	} {
