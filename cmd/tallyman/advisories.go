@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tallyman-dev/tallyman/client"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
@@ -86,29 +86,18 @@ func newAdvisoriesStatus(a *app) *cobra.Command {
 		Short: "How many advisories are known, and how old that knowledge is",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := oneFormat(cmd, format, "table", "json"); err != nil {
-				return err
-			}
-			api, done, err := a.backend(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			st, err := api.Advisories(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if format == "json" {
-				return json.NewEncoder(a.stdout).Encode(st)
-			}
-			age := "never imported"
-			if st.AgeS != nil {
-				age = (time.Duration(*st.AgeS) * time.Second).String() + " old"
-			}
-			fmt.Fprintf(a.stdout, "%d advisories, newest %s, knowledge %s\n", st.Records, timeOr(st.Newest, "none"), age)
-			return nil
+			return show(a, cmd, format, (*client.Client).Advisories, a.advisoryLine)
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "table", "table or json")
 	return cmd
+}
+
+func (a *app) advisoryLine(st inventory.AdvisoryStatus) error {
+	age := "never imported"
+	if st.AgeS != nil {
+		age = (time.Duration(*st.AgeS) * time.Second).String() + " old"
+	}
+	fmt.Fprintf(a.stdout, "%d advisories, newest %s, knowledge %s\n", st.Records, timeOr(st.Newest, "none"), age)
+	return nil
 }

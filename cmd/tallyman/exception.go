@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tallyman-dev/tallyman/client"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
@@ -35,30 +35,19 @@ func newExceptionList(a *app) *cobra.Command {
 		Example: "  tallyman exception list --format json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := oneFormat(cmd, format, "table", "json"); err != nil {
-				return err
-			}
-			api, done, err := a.backend(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			list, err := api.Exceptions(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if format == "json" {
-				return json.NewEncoder(a.stdout).Encode(list)
-			}
-			if len(list) == 0 {
-				fmt.Fprintln(a.stderr, "no exceptions: every finding counts")
-				return nil
-			}
-			return a.exceptionTable(list)
+			return show(a, cmd, format, (*client.Client).Exceptions, a.exceptionList)
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "table", "table or json")
 	return cmd
+}
+
+func (a *app) exceptionList(list []inventory.Exception) error {
+	if len(list) == 0 {
+		fmt.Fprintln(a.stderr, "no exceptions: every finding counts")
+		return nil
+	}
+	return a.exceptionTable(list)
 }
 
 func (a *app) exceptionTable(list []inventory.Exception) error {

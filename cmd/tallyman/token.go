@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tallyman-dev/tallyman/client"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
@@ -73,32 +73,21 @@ func newTokenList(a *app) *cobra.Command {
 		Short: "List tokens, without their secrets",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := oneFormat(cmd, format, "table", "json"); err != nil {
-				return err
-			}
-			api, done, err := a.backend(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			list, err := api.Tokens(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if format == "json" {
-				return json.NewEncoder(a.stdout).Encode(list)
-			}
-			w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
-			fmt.Fprintln(w, "NAME\tSCOPE\tCREATED\tEXPIRES\tLAST USED")
-			for _, t := range list {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", inventory.Printable(t.Name), t.Scope,
-					t.Created.UTC().Format(time.RFC3339), timeOr(t.Expires, "never"), timeOr(t.LastUsed, "never"))
-			}
-			return w.Flush()
+			return show(a, cmd, format, (*client.Client).Tokens, a.tokenTable)
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "table", "table or json")
 	return cmd
+}
+
+func (a *app) tokenTable(list []inventory.Token) error {
+	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tSCOPE\tCREATED\tEXPIRES\tLAST USED")
+	for _, t := range list {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", inventory.Printable(t.Name), t.Scope,
+			t.Created.UTC().Format(time.RFC3339), timeOr(t.Expires, "never"), timeOr(t.LastUsed, "never"))
+	}
+	return w.Flush()
 }
 
 func newTokenRevoke(a *app) *cobra.Command {
