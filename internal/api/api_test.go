@@ -341,8 +341,9 @@ func TestDossier(t *testing.T) {
 func TestConnectionTests(t *testing.T) {
 	l := newLedger()
 	var sent inventory.Secrets
-	l.test = func(_ inventory.Integration, s inventory.Secrets) (inventory.TestResult, error) {
-		sent = s
+	var asked inventory.Integration
+	l.test = func(in inventory.Integration, s inventory.Secrets) (inventory.TestResult, error) {
+		asked, sent = in, s
 		return inventory.TestResult{}, inventory.Errorf(inventory.ErrUnauthorized, "authentication failed: invalid credentials or insufficient permissions").WithRemedy("check the token")
 	}
 	srv := serve(t, l)
@@ -352,7 +353,13 @@ func TestConnectionTests(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &result); err != nil {
 		t.Fatal(err)
 	}
-	if status != 200 || result.OK || result.Error != "authentication failed: invalid credentials or insufficient permissions" || result.Remedy != "check the token" || sent.Password != "typed" {
+	first := sent.Password
+	for typed, want := range map[string]string{"localhost:8082": "https://localhost:8082", "acme.example/docker-local/app:1 ": "https://acme.example/docker-local/app:1"} {
+		if call(t, srv, editor, "POST", "/api/v1/test-connection", `{"url":"`+typed+`"}`); asked.URL != want {
+			t.Errorf("%q is asked for as %q, want %q", typed, asked.URL, want)
+		}
+	}
+	if status != 200 || result.OK || result.Error != "authentication failed: invalid credentials or insufficient permissions" || result.Remedy != "check the token" || first != "typed" {
 		t.Errorf("%d %+v", status, result)
 	}
 	sent = inventory.Secrets{}

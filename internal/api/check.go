@@ -39,6 +39,9 @@ func (h *Hub) checked(ctx context.Context, in inventory.Integration) (inventory.
 		return in, invalid("%q is not a kind of registry", shorten(in.Kind)).WithRemedy("use artifactory or oci")
 	}
 	in.URL = strings.TrimRight(strings.TrimSpace(in.URL), "/")
+	if in.URL != "" && !strings.Contains(in.URL, "://") {
+		in.URL = "https://" + in.URL
+	}
 	u, err := checkURL("URL", in.URL)
 	if err != nil {
 		return in, err

@@ -92,22 +92,23 @@ func TestCredentials(t *testing.T) {
 
 func TestRepositoriesThatFail(t *testing.T) {
 	t.Parallel()
-	for _, hide := range []bool{false, true} {
-		s := start(t, artifactorytest.Options{}, func(sw *artifactorytest.Switches) { sw.HideUnauthorized = hide })
+	for i := range 4 {
+		hide, omits := i%2 == 1, i > 1
+		s := start(t, artifactorytest.Options{}, func(sw *artifactorytest.Switches) { sw.HideUnauthorized, sw.CatalogOmits = hide, omits })
 		c := client(t, s, func(o *artifactory.Options) { o.Username, o.Secret = "guest", "g" })
 		s.Grant("guest", artifactorytest.Rule{Repo: "npm-local"})
 		s.Grant("guest", artifactorytest.Rule{Repo: "docker-fed"})
 		keys := []string{"docker-local", "docker-lokal", "npm-local", "docker-prod", "docker-fed-cache", s.Host() + "/docker-local/team/app:1.0"}
 		r := c.Test(t.Context(), keys)
 		if want := "repository access failed for: " + strings.Join(keys[1:], ", "); r.OK || r.Error != want {
-			t.Errorf("hide %v: error %q, want %q", hide, r.Error, want)
+			t.Errorf("hide %v, omits %v: error %q, want %q", hide, omits, r.Error, want)
 		}
 		for i, says := range []string{
 			"", `did you mean "docker-local"`, "type is npm, not Docker/OCI", "Read", `use that key`, `the key is probably "docker-local"`,
 		} {
 			got := r.Repositories[i]
 			if got.OK != (says == "") || !strings.Contains(got.Error+got.Remedy, says) || !strings.Contains(r.Remedy, says) {
-				t.Errorf("hide %v: %+v, want %q", hide, got, says)
+				t.Errorf("hide %v, omits %v: %+v, want %q", hide, omits, got, says)
 			}
 		}
 		if k := r.Repositories[0]; k.Class != "local" || k.PackageType != "docker" || k.Description != "ours" {

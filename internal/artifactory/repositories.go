@@ -119,10 +119,14 @@ func (c *Client) checkListed(ctx context.Context, r inventory.RepositoryKey) (in
 }
 
 // selectUnlisted asks about a key that the list lacks: the user may have rights
-// on some paths of it only, which does not put it on the list.
+// on some paths of it only, which does not put it on the list. A catalogue that
+// names nothing proves nothing: what may not be read is left out of it.
 func (c *Client) selectUnlisted(ctx context.Context, key string, listed []inventory.RepositoryKey) (inventory.RepositoryKey, error) {
 	r := inventory.RepositoryKey{Key: key, PackageType: "docker"}
-	err := c.checkCatalog(ctx, r)
+	names, err := c.catalogStart(ctx, r)
+	if err == nil && len(names) == 0 {
+		err = c.getJSON(ctx, "/api/storage/"+url.PathEscape(key), "look at "+key, 64<<20, &struct{}{})
+	}
 	if lost := c.lostForGood(ctx, err); lost != nil {
 		return r, lost
 	}
@@ -155,16 +159,22 @@ func isForbidden(err error) bool {
 	return errors.Is(err, inventory.ErrForbidden) || errors.Is(err, inventory.ErrUnauthorized)
 }
 
-// checkCatalog asks for one name of a repository's catalogue: whoever may read
-// it gets an answer.
+// checkCatalog asks for a repository's catalogue: whoever may read it gets an answer.
 func (c *Client) checkCatalog(ctx context.Context, r inventory.RepositoryKey) error {
+	_, err := c.catalogStart(ctx, r)
+	return err
+}
+
+// catalogStart is the first name in a repository's catalogue, if there is one.
+func (c *Client) catalogStart(ctx context.Context, r inventory.RepositoryKey) ([]string, error) {
 	const patience = 20 * time.Second // a big catalogue may take longer than anybody wants to wait
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var page struct {
 		Repositories []string `json:"repositories"`
 	}
-	return c.getJSON(ctx, c.dockerPath(r.Key, r.PackageType)+"/_catalog?n=1", "read the catalogue of "+r.Key, 16<<20, &page)
+	err := c.getJSON(ctx, c.dockerPath(r.Key, r.PackageType)+"/_catalog?n=1", "read the catalogue of "+r.Key, 16<<20, &page)
+	return page.Repositories, err
 }
 
 // CheckAccess says whether a selected repository can be read at this moment.

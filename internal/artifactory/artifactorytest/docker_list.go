@@ -17,7 +17,7 @@ func (c *call) catalog(repo *repository) {
 	seen := c.s.sees(c.id, repo)
 	names := c.s.images(c.id, repo, &c.sw)
 	c.s.mu.RUnlock()
-	if !seen {
+	if !seen && !c.sw.CatalogOmits {
 		c.denied("for catalog", "name", repo.Key, "")
 		return
 	}

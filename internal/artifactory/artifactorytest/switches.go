@@ -48,6 +48,7 @@ type Switches struct {
 	// Identities.
 	Anonymous         bool
 	HideUnauthorized  bool
+	CatalogOmits      bool          // the catalogue of a repository that may not be read is empty, not refused
 	LockAfter         int           // failures in a row; 0 never locks
 	LockFor           time.Duration // of the first lock; the next ones are longer
 	LockWords         string        // "request failures" or "login failures"
