@@ -27,6 +27,9 @@ type NewToken struct {
 	Name    string     `json:"name"`
 	Scope   string     `json:"scope"`
 	Expires *time.Time `json:"expires,omitempty"`
+	// Integrations that a token of scope ingest may write to; none = those of the watcher
+	// that has the token's name.
+	Integrations []string `json:"integrations,omitempty"`
 }
 
 // TokenSecret is the answer: the only time that the secret is seen.

@@ -31,6 +31,8 @@ type Image struct {
 	Problems  []LayerProblem `json:"problems"`
 	// Attached are the digests of SBOMs and provenance found beside the image.
 	Attached []Attached `json:"attached"`
+	// Voucher is the token under which a far watcher saved it; empty = this server.
+	Voucher string `json:"-"`
 }
 
 // IndexMember is one entry of an index.

@@ -44,6 +44,9 @@ type Integration struct {
 	LastReconcile *time.Time      `json:"last_reconcile,omitempty"`
 	Disconnected  *time.Time      `json:"disconnected_at,omitempty"`
 	HookSecret    bool            `json:"has_webhook_secret"`
+	// Watcher is the name of the far watcher that looks at it and has its credentials;
+	// empty = this server does.
+	Watcher string `json:"watcher,omitempty"`
 }
 
 // RepositoryKey is one Artifactory repository as an integration last saw it.

@@ -23,6 +23,9 @@ type Look struct {
 	HintsUpTo   int64             // hints with an id up to this are answered
 	Indexer     int               // images indexed by an older version are queued again
 	Force       bool              // queue every sighted digest, known or not
+	// Partial: the look is too long for one call and more of it follows, with what is
+	// saved once (cursors, answered hints, when it was) in its last part.
+	Partial bool
 }
 
 // LookResult is what a look changed.
@@ -71,4 +74,7 @@ type Token struct {
 	Created  time.Time  `json:"created"`
 	Expires  *time.Time `json:"expires,omitempty"`
 	LastUsed *time.Time `json:"last_used,omitempty"`
+	// Integrations that a token of scope ingest is bound to; none = those of the watcher
+	// that has the token's name.
+	Integrations []string `json:"integrations"`
 }

@@ -39,6 +39,8 @@ type LayerRecord struct {
 	Size    int64  // compressed bytes read
 	Indexer int    // version of the indexer that made Body
 	Body    []byte
+	Voucher string // the token under which a far watcher saved it; empty = this server
+	Holder  string // who must hold the lease on it; empty = nobody
 }
 
 // ChainRecord is a stack of layers and how it differs from its parent.

@@ -32,6 +32,7 @@ type Repository struct {
 // Source is one place a digest can be pulled from.
 type Source struct {
 	Integration int64
+	Name        string // of the integration
 	Repository
 	Tag    string
 	Pushed time.Time // zero = unknown

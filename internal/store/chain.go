@@ -277,6 +277,10 @@ func chainRow(ctx context.Context, r reader, chainID string, indexer int) (id in
 func (s *Store) Placed(ctx context.Context, chainID string, indexer int) (all []inventory.Placed, err error) {
 	err = s.view(ctx, "read the packages of "+chainID, func(r reader) error {
 		id, err := chainRow(ctx, r, chainID, indexer)
+		if err == nil && id == 0 { // what a token vouched for that was revoked since, until it is read again
+			err = r.each(ctx, `SELECT max(id) FROM chain WHERE chain_id = ? AND indexer < 0 HAVING count(*) > 0`, []any{digest(chainID)},
+				func(rows *sql.Rows) error { return rows.Scan(&id) })
+		}
 		if err != nil {
 			return err
 		}

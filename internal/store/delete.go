@@ -33,7 +33,7 @@ func (s *Store) DeleteIntegration(ctx context.Context, name string) error {
 		}
 	}
 	return s.update(ctx, "delete integration "+name, func(tx *tx) error {
-		for _, table := range []string{"repository", "repository_key", "request", "watermark", "hint", "baseline"} {
+		for _, table := range []string{"repository", "repository_key", "request", "watermark", "hint", "baseline", "errand"} {
 			if err := tx.exec(ctx, `DELETE FROM `+table+` WHERE integration_id = ?`, in.ID); err != nil {
 				return err
 			}

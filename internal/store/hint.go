@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,19 +15,23 @@ import (
 // happen now. The same hint that still waits is not kept twice.
 func (s *Store) AddHint(ctx context.Context, integration int64, h inventory.Hint) error {
 	return s.update(ctx, fmt.Sprintf("keep a hint for integration %d", integration), func(tx *tx) error {
-		var n int
-		if err := tx.row(ctx, `SELECT count(*) FROM integration WHERE id = ?`, integration).Scan(&n); err != nil {
-			return err
-		}
-		if n == 0 {
+		var watcher string
+		err := tx.row(ctx, `SELECT watcher FROM integration WHERE id = ?`, integration).Scan(&watcher)
+		if errors.Is(err, sql.ErrNoRows) {
 			return inventory.Errorf(inventory.ErrNotFound, "there is no integration %d", integration)
+		}
+		if err != nil {
+			return err
 		}
 		// A hint is never merged into an older row: a look that runs may have read that one already.
 		if err := tx.exec(ctx, `INSERT INTO hint (integration_id, key, image, tag, at) VALUES (?,?,?,?,?)`,
 			integration, h.Key, h.Image, h.Tag, s.nowMS()); err != nil {
 			return err
 		}
-		_, err := tx.enqueue(ctx, LookJob(integration, s.now()))
+		if watcher != "" {
+			return nil // it is told with the answer to its next call
+		}
+		_, err = tx.enqueue(ctx, LookJob(integration, s.now()))
 		return err
 	})
 }

@@ -52,18 +52,17 @@ func (s *Store) AddIntegration(ctx context.Context, in inventory.Integration, se
 		}
 		err := tx.row(ctx, `
 			INSERT INTO integration (name, kind, url, registry, username, subdomain_mode, settings, password, webhook,
-				state, problem, remedy, created_at)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id`,
+				state, problem, remedy, created_at, watcher)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id`,
 			in.Name, in.Kind, in.URL, in.Registry, in.Username, flag(in.SubdomainMode), text, []byte{}, []byte{},
-			in.State, in.Problem, in.Remedy, s.nowMS()).Scan(&id)
+			in.State, in.Problem, in.Remedy, s.nowMS(), in.Watcher).Scan(&id)
 		if err != nil {
 			return err
 		}
 		if err := s.sealSecrets(ctx, tx, id, secrets); err != nil {
 			return err
 		}
-		_, err = tx.enqueue(ctx, LookJob(id, s.now()))
-		return err
+		return s.lookSoon(ctx, tx, id, in.Watcher)
 	})
 	return id, err
 }
@@ -103,10 +102,19 @@ func (s *Store) UpdateIntegration(ctx context.Context, in inventory.Integration,
 			}
 		}
 		if looked(in.State) {
-			_, err = tx.enqueue(ctx, LookJob(old.ID, s.now()))
+			return s.lookSoon(ctx, tx, old.ID, old.Watcher)
 		}
-		return err
+		return nil
 	})
+}
+
+// lookSoon queues a look at an integration, unless a far watcher looks at it.
+func (s *Store) lookSoon(ctx context.Context, tx *tx, id int64, watcher string) error {
+	if watcher != "" {
+		return nil
+	}
+	_, err := tx.enqueue(ctx, LookJob(id, s.now()))
+	return err
 }
 
 // looked says that integrations in this state are looked at.
@@ -250,7 +258,7 @@ func integrations(ctx context.Context, r reader, where string, args ...any) ([]i
 	all := []inventory.Integration{}
 	err := r.each(ctx, `
 		SELECT id, name, kind, url, registry, username, subdomain_mode, settings, length(password), length(webhook),
-			state, problem, remedy, created_at, last_poll, last_reconcile, disconnected_at
+			state, problem, remedy, created_at, last_poll, last_reconcile, disconnected_at, watcher
 		FROM integration WHERE `+where+` ORDER BY name`, args, func(rows *sql.Rows) error {
 		in, err := scanIntegration(rows)
 		all = append(all, in)
@@ -272,7 +280,7 @@ func scanIntegration(rows *sql.Rows) (in inventory.Integration, err error) {
 	var created, poll, reconcile, disconnected int64
 	var text string
 	err = rows.Scan(&in.ID, &in.Name, &in.Kind, &in.URL, &in.Registry, &in.Username, &subdomain, &text, &password, &webhook,
-		&in.State, &in.Problem, &in.Remedy, &created, &poll, &reconcile, &disconnected)
+		&in.State, &in.Problem, &in.Remedy, &created, &poll, &reconcile, &disconnected, &in.Watcher)
 	if err != nil {
 		return in, err
 	}
@@ -331,7 +339,7 @@ func (s *Store) SetIntegrationState(ctx context.Context, id int64, state, proble
 			return err
 		}
 		if !looked(old.State) && looked(state) {
-			if _, err = tx.enqueue(ctx, LookJob(id, s.now())); err != nil {
+			if err := s.lookSoon(ctx, tx, id, old.Watcher); err != nil {
 				return err
 			}
 		}

@@ -45,10 +45,13 @@ func (s *Store) MissingLayers(ctx context.Context, diffIDs []string, indexer int
 	return missing, err
 }
 
-// DropLeases ends every lease. It is for the only worker of a data directory when it
-// starts: whoever held one is gone.
+// FarHolder begins the names of holders that work elsewhere, as far watchers do.
+const FarHolder = "far:"
+
+// DropLeases ends every lease but those of far watchers. It is for the only worker of a
+// data directory when it starts: whoever held one is gone.
 func (s *Store) DropLeases(ctx context.Context) error {
-	return s.update(ctx, "drop leases", func(tx *tx) error { return tx.exec(ctx, `DELETE FROM lease`) })
+	return s.update(ctx, "drop leases", func(tx *tx) error { return tx.exec(ctx, `DELETE FROM lease WHERE holder NOT LIKE ?`, FarHolder+"%") })
 }
 
 // Leased returns those of diffIDs that another holder is reading now.
@@ -119,7 +122,8 @@ func (s *Store) LayerBodies(ctx context.Context, diffIDs []string, indexer int) 
 }
 
 // SaveLayer records what one pass over a layer found, that its blob holds it, and ends
-// the lease. A layer that is known already stays as it is.
+// the lease. A layer that is known already stays as it is. With a Holder it is
+// ErrConflict unless that one leased the layer, or it is known.
 func (s *Store) SaveLayer(ctx context.Context, rec inventory.LayerRecord) error {
 	if err := digest(rec.DiffID).check(); err != nil {
 		return fmt.Errorf("save layer: %w", err)
@@ -129,19 +133,39 @@ func (s *Store) SaveLayer(ctx context.Context, rec inventory.LayerRecord) error 
 		return fmt.Errorf("save layer %s: %w", rec.DiffID, err)
 	}
 	return s.update(ctx, "save layer "+rec.DiffID, func(tx *tx) error {
-		err := tx.exec(ctx, `INSERT INTO layer (diff_id, indexer, size, body) VALUES (?,?,?,?) ON CONFLICT DO NOTHING`,
-			digest(rec.DiffID), rec.Indexer, rec.Size, body)
+		if err := mayRecord(ctx, tx, rec); err != nil {
+			return err
+		}
+		err := tx.exec(ctx, `INSERT INTO layer (diff_id, indexer, size, body, voucher) VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING`,
+			digest(rec.DiffID), rec.Indexer, rec.Size, body, rec.Voucher)
 		if err != nil {
 			return err
 		}
 		if rec.Digest != "" {
-			err := tx.exec(ctx, `INSERT INTO layer_blob (digest, diff_id) VALUES (?,?) ON CONFLICT DO NOTHING`, digest(rec.Digest), digest(rec.DiffID))
+			err := tx.exec(ctx, `INSERT INTO layer_blob (digest, diff_id, voucher) VALUES (?,?,?) ON CONFLICT DO NOTHING`,
+				digest(rec.Digest), digest(rec.DiffID), rec.Voucher)
 			if err != nil {
 				return err
 			}
 		}
 		return tx.exec(ctx, `DELETE FROM lease WHERE diff_id = ? AND indexer = ?`, digest(rec.DiffID), rec.Indexer)
 	})
+}
+
+// mayRecord refuses a record of somebody who was not told to read the layer.
+func mayRecord(ctx context.Context, tx *tx, rec inventory.LayerRecord) error {
+	if rec.Holder == "" {
+		return nil
+	}
+	var n int
+	err := tx.row(ctx, `
+		SELECT (SELECT count(*) FROM layer WHERE diff_id = ? AND indexer = ?) + (SELECT count(*) FROM lease WHERE diff_id = ? AND indexer = ? AND holder = ?)`,
+		digest(rec.DiffID), rec.Indexer, digest(rec.DiffID), rec.Indexer, rec.Holder).Scan(&n)
+	if err == nil && n == 0 {
+		return inventory.Errorf(inventory.ErrConflict, "layer %s is not leased to this watcher", rec.DiffID).
+			WithRemedy("ask which layers are missing first, and send records of those")
+	}
+	return err
 }
 
 // VerifiedDiffID returns the diff ID of each blob that somebody unpacked and verified.
@@ -173,24 +197,32 @@ func (s *Store) KnownChains(ctx context.Context, chainIDs []string, indexer int)
 }
 
 // Sources returns where a digest can be pulled from now: tags that are there and point
-// to it or to an index that lists it, the newest first, of integrations that are looked at.
+// to it or to an index that lists it, the newest first, of integrations that this server looks at.
 func (s *Store) Sources(ctx context.Context, d string) ([]inventory.Source, error) {
-	sources := []inventory.Source{}
-	err := s.view(ctx, "find sources of "+d, func(r reader) error {
-		return r.each(ctx, `
-			SELECT r.integration_id, r.key, r.image, t.name, t.pushed
-			FROM tag t JOIN repository r ON r.id = t.repository_id JOIN integration n ON n.id = r.integration_id
-			WHERE t.gone = 0 AND n.state NOT IN ('paused', 'disconnected') AND t.image_id IN (
-				SELECT id FROM image WHERE digest = ?
-				UNION SELECT index_id FROM index_member WHERE digest = ?)
-			ORDER BY t.pushed DESC, t.last_seen DESC, t.id DESC LIMIT 100`, []any{digest(d), digest(d)}, func(rows *sql.Rows) error {
-			var src inventory.Source
-			var pushed int64
-			err := rows.Scan(&src.Integration, &src.Key, &src.Image, &src.Tag, &pushed)
-			src.Pushed = fromMillis(pushed)
-			sources = append(sources, src)
-			return err
-		})
+	var found []inventory.Source
+	err := s.view(ctx, "find sources of "+d, func(r reader) (err error) {
+		found, err = sources(ctx, r, "", d)
+		return err
 	})
-	return sources, err
+	return found, err
+}
+
+// sources are those that one watcher can reach; "" is this server.
+func sources(ctx context.Context, r reader, watcher, d string) ([]inventory.Source, error) {
+	found := []inventory.Source{}
+	err := r.each(ctx, `
+		SELECT r.integration_id, n.name, r.key, r.image, t.name, t.pushed
+		FROM tag t JOIN repository r ON r.id = t.repository_id JOIN integration n ON n.id = r.integration_id
+		WHERE t.gone = 0 AND n.watcher = ? AND n.state NOT IN ('paused', 'disconnected') AND t.image_id IN (
+			SELECT id FROM image WHERE digest = ?
+			UNION SELECT index_id FROM index_member WHERE digest = ?)
+		ORDER BY t.pushed DESC, t.last_seen DESC, t.id DESC LIMIT 100`, []any{watcher, digest(d), digest(d)}, func(rows *sql.Rows) error {
+		var src inventory.Source
+		var pushed int64
+		err := rows.Scan(&src.Integration, &src.Name, &src.Key, &src.Image, &src.Tag, &pushed)
+		src.Pushed = fromMillis(pushed)
+		found = append(found, src)
+		return err
+	})
+	return found, err
 }

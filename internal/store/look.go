@@ -291,7 +291,7 @@ func (l *ledger) event(ctx context.Context, kind string, sg inventory.Sighting, 
 
 // queue queues what has to be indexed, and says so in the result.
 func (l *ledger) queue(ctx context.Context, sightings []inventory.Sighting, images map[digest]knownImage) error {
-	var jobs []queue.Job
+	var wanted []inventory.Sighting
 	asked := map[string]bool{}
 	for _, sg := range sightings {
 		im := images[digest(sg.Digest)]
@@ -299,6 +299,13 @@ func (l *ledger) queue(ctx context.Context, sightings []inventory.Sighting, imag
 			continue
 		}
 		asked[sg.Digest] = true
+		wanted = append(wanted, sg)
+	}
+	if l.in.Watcher != "" {
+		return l.sendOut(ctx, wanted)
+	}
+	var jobs []queue.Job
+	for _, sg := range wanted {
 		jobs = append(jobs, indexJob(sg.Digest, queue.Normal))
 	}
 	n, err := l.tx.enqueue(ctx, jobs...)
@@ -363,6 +370,9 @@ func (l *ledger) missOne(ctx context.Context, lt inventory.LiveTag, at int64, go
 
 // finish saves cursors, answered hints and when the look was.
 func (l *ledger) finish(ctx context.Context) error {
+	if l.look.Partial {
+		return nil
+	}
 	var rows [][]any
 	for _, name := range slices.Sorted(maps.Keys(l.look.Cursors)) {
 		rows = append(rows, []any{l.look.Integration, name, l.look.Cursors[name]})

@@ -44,6 +44,8 @@ type saver struct {
 	body []byte
 	id   int64 // of the image's row
 	old  knownImage
+	// voucher is who vouched for the image before.
+	voucher string
 }
 
 func (sv *saver) save(ctx context.Context, chains []inventory.ChainRecord) error {
@@ -55,6 +57,9 @@ func (sv *saver) save(ctx context.Context, chains []inventory.ChainRecord) error
 	}
 	if sv.img.State == inventory.StateFailed && sv.old.state == inventory.StateAnalysed {
 		return nil // what was learned of content stays true when it cannot be fetched again
+	}
+	if sv.img.Voucher != "" && sv.img.Voucher != sv.voucher && sv.old.indexer > 0 && sv.old.state != inventory.StateFailed {
+		return nil // what somebody else vouched for is not overwritten
 	}
 	chain, err := sv.chains(ctx, chains)
 	if err != nil {
@@ -77,7 +82,7 @@ func (sv *saver) row(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return sv.tx.row(ctx, `SELECT id, state, indexer FROM image WHERE digest = ?`+sv.tx.forUpdate(), d).Scan(&sv.id, &sv.old.state, &sv.old.indexer)
+	return sv.tx.row(ctx, `SELECT id, state, indexer, voucher FROM image WHERE digest = ?`+sv.tx.forUpdate(), d).Scan(&sv.id, &sv.old.state, &sv.old.indexer, &sv.voucher)
 }
 
 // forUpdate holds the rows of a SELECT; SQLite's one writer holds everything.
@@ -174,9 +179,9 @@ func (sv *saver) saveChain(ctx context.Context, rec inventory.ChainRecord, paren
 	}
 	var id int64
 	err = sv.tx.each(ctx, `
-		INSERT INTO chain (chain_id, indexer, parent_id, diff_id, depth, body) VALUES (?,?,?,?,?,?)
+		INSERT INTO chain (chain_id, indexer, parent_id, diff_id, depth, body, voucher) VALUES (?,?,?,?,?,?,?)
 		ON CONFLICT (chain_id, indexer) DO NOTHING RETURNING id`,
-		[]any{digest(rec.ChainID), rec.Indexer, parent, digest(rec.DiffID), rec.Depth, body}, func(rows *sql.Rows) error { return rows.Scan(&id) })
+		[]any{digest(rec.ChainID), rec.Indexer, parent, digest(rec.DiffID), rec.Depth, body, sv.img.Voucher}, func(rows *sql.Rows) error { return rows.Scan(&id) })
 	if err != nil {
 		return 0, err
 	}
@@ -248,9 +253,9 @@ func (sv *saver) write(ctx context.Context, chain int64) error {
 	}
 	return sv.tx.exec(ctx, `
 		UPDATE image SET kind = ?, media_type = ?, size = ?, platform = ?, state = ?, problem = ?, retry = ?, indexer = ?,
-			chain_id = ?, created = ?, source = ?, revision = ?, base_name = ?, body = ? WHERE id = ?`,
+			chain_id = ?, created = ?, source = ?, revision = ?, base_name = ?, body = ?, voucher = ? WHERE id = ?`,
 		img.Kind, img.MediaType, img.Size, img.Platform, state, img.Problem, flag(img.Retry), img.Indexer,
-		chain, millisOf(img.Created), img.Origin.Source, img.Origin.Revision, img.Origin.BaseName, sv.body, sv.id)
+		chain, millisOf(img.Created), img.Origin.Source, img.Origin.Revision, img.Origin.BaseName, sv.body, img.Voucher, sv.id)
 }
 
 // members records what an index lists, queues what nobody looked at, and settles it.

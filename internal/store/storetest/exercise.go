@@ -27,6 +27,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"advice", adviceTests()},
 		{"jobs", jobTests()},
 		{"notices", noticeTests()},
+		{"watchers", watcherTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for name, test := range group.tests {
