@@ -76,6 +76,7 @@ func (p *platform) workJobs(ctx context.Context, j jobs) error {
 	maps.Copy(handlers, j.handlers)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.recount(ctx) })
+	g.Go(func() error { return p.recordTrend(ctx) })
 	full := make(chan error, 1)
 	for kind, h := range handlers {
 		handlers[kind] = tellFull(h, full)
@@ -131,6 +132,18 @@ func (p *platform) recount(ctx context.Context) error {
 			if err := wait(ctx, recountEvery); err != nil {
 				return nil //nolint:nilerr // the end of the process is no failure
 			}
+		}
+	}
+}
+
+// recordTrend keeps the history of what the fleet has.
+func (p *platform) recordTrend(ctx context.Context) error {
+	for {
+		if err := p.store.RecordTrend(ctx); err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "history", slog.Any("error", err))
+		}
+		if err := wait(ctx, store.TrendEvery); err != nil {
+			return nil //nolint:nilerr // the end of the process is no failure
 		}
 	}
 }

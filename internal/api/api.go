@@ -21,6 +21,7 @@ type Store interface {
 	ExceptionStore
 	Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagPage, error)
 	TagHistory(ctx context.Context, tagID int64) ([]inventory.TagMove, error)
+	Trend(ctx context.Context, since time.Time) ([]inventory.TrendPoint, error)
 	AddHint(ctx context.Context, integration int64, h inventory.Hint) error
 
 	CreateSigninLink(ctx context.Context, expires time.Time) (secret string, err error)

@@ -164,6 +164,10 @@ func (l *ledger) Findings(context.Context, string) ([]inventory.Finding, error) 
 	return []inventory.Finding{{ID: "CVE-2026-1", PURL: "pkg:npm/a@1", Severity: "high"}}, nil
 }
 
+func (l *ledger) Trend(_ context.Context, since time.Time) ([]inventory.TrendPoint, error) {
+	return []inventory.TrendPoint{{At: since, TrendNews: inventory.TrendNews{Advisories: []string{}}}}, nil
+}
+
 func (l *ledger) Status(context.Context) (inventory.Status, error) {
 	return inventory.Status{Integrations: []inventory.IntegrationStatus{}, Advisories: inventory.AdvisoryStatus{Records: 3}}, l.broken
 }

@@ -141,6 +141,11 @@ func imageRoutes() []route {
 			method: "GET", path: "/api/v1/status", need: Read, summary: "The coverage ledger",
 			status: 200, reply: inventory.Status{}, serve: (*API).getStatus,
 		},
+		{
+			method: "GET", path: "/api/v1/trend", need: Read, summary: "What the fleet had over time, the oldest first; the last point is now",
+			query:  []parameter{{"since", "string", false, "RFC 3339; default 90 days ago"}},
+			status: 200, reply: []inventory.TrendPoint{}, serve: (*API).getTrend,
+		},
 	}
 }
 

@@ -39,6 +39,12 @@ type Store interface {
 	PackageEcosystems(ctx context.Context) ([]string, error)
 	BaseImages(ctx context.Context) ([]inventory.BaseRow, error)
 
+	// Trend is the history of the fleet from a time on, the oldest point first; the last is now.
+	Trend(ctx context.Context, since time.Time) ([]inventory.TrendPoint, error)
+	Feeds(ctx context.Context) ([]inventory.Feed, error)
+	Happened(ctx context.Context, limit int) ([]inventory.FleetEvent, error)
+	HappenedTo(ctx context.Context, digests []string, findings []inventory.Finding, limit int) ([]inventory.FleetEvent, error)
+
 	UseSigninLink(ctx context.Context, secret string) (session string, err error)
 	Session(ctx context.Context, secret string) (inventory.User, error)
 	EndSession(ctx context.Context, secret string) error

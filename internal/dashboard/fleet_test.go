@@ -328,7 +328,7 @@ func (f *fleet) Test(_ context.Context, in inventory.Integration, s inventory.Se
 // serve starts the pages over f, on real HTTP.
 func serve(t *testing.T, f *fleet, change ...func(*dashboard.Options)) *httptest.Server {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	o := dashboard.Options{
 		Store: f, Reader: &api.Reader{Store: f}, Hub: &api.Hub{Store: f, Connector: f, Log: log}, Search: f, Log: log,
 		Version: "1.4.0", Now: now, SBOMFormats: []string{"cyclonedx", "spdx"},

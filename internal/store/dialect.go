@@ -168,6 +168,7 @@ const (
 	// finished at the same time must either be seen or see the index. It is taken before
 	// the row of an index is.
 	lockSettle
+	lockTrend
 )
 
 func (t *tx) enqueue(ctx context.Context, jobs ...queue.Job) (int, error) {

@@ -28,6 +28,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"jobs", jobTests()},
 		{"notices", noticeTests()},
 		{"watchers", watcherTests()},
+		{"trend", trendTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for name, test := range group.tests {
