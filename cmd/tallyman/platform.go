@@ -53,8 +53,10 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	reader := &api.Reader{Store: st, Coverage: coverage(st), Exceptions: st.Exceptions}
 	formats := sbomFormats()
 	v := buildVersion()
+	// What pages do besides reading, they ask of the API, as the commands do.
+	asks := client.Local(api.AsLocal(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.api.ServeHTTP(w, r) })))
 	if p.dashboard, err = dashboard.New(dashboard.Options{
-		Store: st, Reader: reader, Hub: hub, Search: searcher{p}, Log: a.log, Version: v.Version, SBOMFormats: slices.Sorted(maps.Keys(formats)),
+		Store: st, Reader: reader, Hub: hub, Search: asks, Teller: asks, Exceptions: asks, Log: a.log, Version: v.Version, SBOMFormats: slices.Sorted(maps.Keys(formats)),
 	}); err != nil {
 		p.close()
 		return nil, err
@@ -120,11 +122,3 @@ func (p *platform) close() {
 
 // scratch is where large temporary files go: beside the store, which has room.
 func (p *platform) scratch() string { return filepath.Join(p.cfg.Data, "tmp") }
-
-// searcher lets the pages ask what the API answers.
-type searcher struct{ p *platform }
-
-// WhoHas implements dashboard.Searcher.
-func (s searcher) WhoHas(ctx context.Context, ask inventory.WhoHas, limit int) (inventory.Holders, error) {
-	return s.p.local().WhoHas(ctx, ask, limit)
-}

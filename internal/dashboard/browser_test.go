@@ -219,6 +219,11 @@ func TestPagesInABrowser(t *testing.T) {
 		{"connect", srv.URL + "/connect"},
 		{"integration", srv.URL + "/integrations/berlin-dc"},
 		{"delete", srv.URL + "/integrations/acme-main/delete"},
+		{"notifications", srv.URL + "/settings/notifications"},
+		{"channel", srv.URL + "/settings/notifications/team?event=new"},
+		{"channel-mail", srv.URL + "/settings/notifications/boss"},
+		{"feeds", srv.URL + "/settings/advisories"},
+		{"exceptions", srv.URL + "/exceptions"},
 	}
 	for _, width := range []int64{1280, 390} {
 		for _, theme := range []string{"light", "dark"} {

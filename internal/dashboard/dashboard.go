@@ -72,13 +72,16 @@ type Hub interface {
 // Options is what the composition root gives; all but Search, Base, PublicURL, Secure and
 // Formats are needed.
 type Options struct {
-	Store   Store
-	Reader  Reader
-	Hub     Hub
-	Search  Searcher // nil = packages are not searched
-	Log     *slog.Logger
-	Version string
-	Now     func() time.Time
+	Store  Store
+	Reader Reader
+	Hub    Hub
+	Search Searcher // nil = packages are not searched
+	Teller Teller
+	// Exceptions keeps decisions that findings do not count.
+	Exceptions Excepter
+	Log        *slog.Logger
+	Version    string
+	Now        func() time.Time
 	// Base is the path that a proxy puts before ours: "" or "/tallyman".
 	Base string
 	// PublicURL is how others reach us, for the address of the webhook; empty = as the
@@ -162,6 +165,18 @@ func (d *Dashboard) routes() {
 	d.page("POST /integrations/{name}/disconnect", editor, d.disconnect)
 	d.page("GET /integrations/{name}/delete", admin, d.deletePage)
 	d.page("POST /integrations/{name}/delete", admin, d.delete)
+	d.page("GET /settings/notifications", admin, d.notifications)
+	d.page("GET /settings/notifications/new", admin, d.newChannelPage)
+	d.page("POST /settings/notifications/new", admin, d.saveChannel)
+	d.page("POST /settings/notifications/replay", admin, d.replay)
+	d.page("GET /settings/notifications/{name}", admin, d.channelPage)
+	d.page("POST /settings/notifications/{name}", admin, d.saveChannel)
+	d.page("POST /settings/notifications/{name}/test", admin, d.testChannel)
+	d.page("POST /settings/notifications/{name}/remove", admin, d.removeChannel)
+	d.page("GET /settings/advisories", viewer, d.feeds)
+	d.page("GET /exceptions", viewer, d.exceptions)
+	d.page("POST /exceptions", editor, d.except)
+	d.page("POST /exceptions/{id}/remove", editor, d.removeException)
 	d.page("GET /live", viewer, d.live)
 	d.page("/", viewer, func(http.ResponseWriter, *http.Request, visit) error {
 		return inventory.Errorf(inventory.ErrNotFound, "there is no such page")

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"cmp"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -21,6 +22,7 @@ type findingRow struct {
 	FixDue        bool
 	Link          string // to what the world knows of the flaw
 	Fleet         string // to where else it is
+	Except        string // to let it not count
 }
 
 type findingList struct {
@@ -63,6 +65,7 @@ func (x reading) findings() findingList {
 	for i := range out.Rows {
 		layer := out.Rows[i].Layer
 		out.Rows[i].Fleet = x.d.vulnerabilityLink(out.Rows[i].ID)
+		out.Rows[i].Except = x.d.exceptLink(out.Rows[i].Finding, x.dossier.Tag)
 		out.Rows[i].LayerLink = x.linkWith(func(f *reportFilter) { f.Layers = []int{layer} })
 	}
 	return out
@@ -74,11 +77,12 @@ func merge(list []inventory.Finding) []findingRow {
 	type same struct {
 		id, version, fixed, severity string
 		layer                        int
+		excepted                     bool
 	}
 	at := map[same]int{}
 	rows := []findingRow{}
 	for _, f := range list {
-		key := same{f.ID, f.Version, strings.Join(f.FixedVersions, " "), f.Severity, f.Layer}
+		key := same{f.ID, f.Version, strings.Join(f.FixedVersions, " "), f.Severity, f.Layer, f.Exception != nil}
 		if i, ok := at[key]; ok {
 			if !slices.Contains(rows[i].Packages, f.Package) {
 				rows[i].Packages = append(rows[i].Packages, f.Package)
@@ -91,6 +95,11 @@ func merge(list []inventory.Finding) []findingRow {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// exceptLink leads to the form that lets a finding not count, filled in for its repository.
+func (d *Dashboard) exceptLink(f inventory.Finding, at inventory.TagRow) string {
+	return d.Base + "/exceptions?" + url.Values{"cve": {f.ID}, "package": {f.Package}, "repository": {at.RepositoryKey + "/" + at.Image}}.Encode() + "#new"
 }
 
 // flawLink leads to the public record of a flaw.

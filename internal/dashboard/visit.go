@@ -70,6 +70,7 @@ func (d *Dashboard) page(pattern string, need role, serve func(http.ResponseWrit
 type frame struct {
 	Title   string
 	Menu    string // which entry of the menu is current
+	Tab     string // which page of the settings is
 	User    inventory.User
 	Editor  bool
 	Admin   bool

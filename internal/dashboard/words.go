@@ -33,6 +33,9 @@ func (d *Dashboard) words() template.FuncMap {
 		"place":  bareAddress,
 		"inc":    func(i int) int { return i + 1 },
 		"path":   url.PathEscape,
+
+		"delivery": deliveryClass,
+		"Delivery": deliveryWord,
 	}
 }
 

@@ -1,0 +1,108 @@
+package dashboard_test
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+)
+
+// teller keeps channels in memory and reaches nobody.
+type teller struct {
+	channels []inventory.Channel
+	changes  []inventory.ChannelChange
+	replayed []inventory.DeliveryFilter
+}
+
+func sampleTeller() *teller {
+	at := now().Add(-3 * time.Hour)
+	rules := []inventory.Rule{
+		{Events: []string{"new", "kev"}, Severity: "high"}, {Events: []string{"fixable"}, Repository: "docker-prod/" + hostile, Severity: "critical"},
+	}
+	return &teller{channels: []inventory.Channel{
+		{Name: "team", Kind: "slack", Host: "hooks.slack.com", Rules: rules, Created: at, Sent: 214, LastSent: &at},
+		{Name: "siem", Kind: "webhook", Host: "siem.example", HasSecret: true, Rules: rules[:1], Created: at, Sent: 12, Waiting: 1, Dead: 2, Problem: "siem.example answered 503"},
+		{Name: "boss", Kind: "mail", Host: "smtp.example.com", Mail: &inventory.Mail{Server: "smtp.example.com:587", From: "tallyman@example.com", To: []string{"boss@example.com"}}, Rules: rules[1:], Created: at},
+	}}
+}
+
+func (f *teller) Channels(context.Context) ([]inventory.Channel, error) { return f.channels, nil }
+
+func (f *teller) AddChannel(_ context.Context, c inventory.ChannelChange) (inventory.Channel, error) {
+	if slices.ContainsFunc(f.channels, func(o inventory.Channel) bool { return o.Name == c.Name }) {
+		return inventory.Channel{}, inventory.Errorf(inventory.ErrConflict, "there is a channel %q already", c.Name).WithRemedy("choose another name")
+	}
+	f.changes = append(f.changes, c)
+	return inventory.Channel{Name: c.Name, Kind: c.Kind}, nil
+}
+
+func (f *teller) UpdateChannel(_ context.Context, name string, c inventory.ChannelChange) (inventory.Channel, error) {
+	c.Name = name
+	f.changes = append(f.changes, c)
+	return inventory.Channel{Name: c.Name, Kind: c.Kind}, nil
+}
+
+func (f *teller) RemoveChannel(_ context.Context, name string) error {
+	f.channels = slices.DeleteFunc(f.channels, func(c inventory.Channel) bool { return c.Name == name })
+	return nil
+}
+
+func (f *teller) TestChannel(_ context.Context, name string) (inventory.NoticeTest, error) {
+	if name == "siem" {
+		return inventory.NoticeTest{Error: "siem.example answered 503", Remedy: "look at the receiver"}, nil
+	}
+	return inventory.NoticeTest{OK: true, ID: "evt_TEST", Receipt: "200 OK"}, nil
+}
+
+func (f *teller) PreviewChannel(context.Context, string, string) (inventory.NoticePreview, error) {
+	return inventory.NoticePreview{ContentType: "application/json", Body: `{"text":"x","blocks":[{"type":"header","text":{"text":"CVE-2021-44228 is in 1 image"}},
+		{"type":"section","text":{"text":":red_circle: *critical* ` + "`CVE-2021-44228`" + ` &lt;!channel&gt;"}},{"type":"context","elements":[{"text":"Tallyman"}]}]}`}, nil
+}
+
+func (f *teller) Messages(_ context.Context, q inventory.DeliveryFilter) ([]inventory.Delivery, error) {
+	var out []inventory.Delivery
+	for i, state := range []string{"sent", "waiting", "dead"} {
+		if q.State == "" || q.State == state {
+			out = append(out, inventory.Delivery{
+				Channel: "siem", State: state, Attempts: 1 + 17*i, Problem: []string{"", "", "siem.example answered 503"}[i], Receipt: []string{"200 OK", "", ""}[i],
+				Notice: inventory.Notice{ID: "evt_" + state, Title: "CVE-2025-49794 (critical) is in 214 images " + hostile, At: now().Add(-time.Hour)},
+			})
+		}
+	}
+	return out, nil
+}
+
+func (f *teller) ReplayMessages(_ context.Context, q inventory.DeliveryFilter) (int, error) {
+	f.replayed = append(f.replayed, q)
+	return 1, nil
+}
+
+// excepter keeps exceptions in memory.
+type excepter struct{ list []inventory.Exception }
+
+func sampleExcepter() *excepter {
+	return &excepter{[]inventory.Exception{
+		{ID: 1, CVE: "CVE-2023-45853", Package: "zlib1g", All: true, Status: "not_affected", Justification: "vulnerable_code_not_in_execute_path", Reason: "minizip is not built " + hostile, Author: "m.okafor", Created: ptr(now()), Expires: ptr(now().Add(900 * time.Hour))},
+		{ID: 2, Package: "busybox", Repository: "docker-dev/*", Status: "affected", Author: "m.okafor", Created: ptr(now()), Expires: ptr(now().Add(-900 * time.Hour)), Expired: true},
+	}}
+}
+
+func (f *excepter) Exceptions(context.Context) ([]inventory.Exception, error) {
+	return slices.Clone(f.list), nil
+}
+
+func (f *excepter) AddExceptions(_ context.Context, c inventory.ExceptionChange) (inventory.ExceptionResult, error) {
+	if c.Exceptions[0].CVE == "" && c.Exceptions[0].Package == "" {
+		return inventory.ExceptionResult{}, inventory.Errorf(inventory.ErrInvalid, "the exception names neither a flaw nor a package").WithRemedy("give a CVE id")
+	}
+	if !c.DryRun {
+		f.list = append(f.list, c.Exceptions...)
+	}
+	return inventory.ExceptionResult{Hides: inventory.Hides{Findings: 14, Flaws: 1, Images: 9, KEV: 1}}, nil
+}
+
+func (f *excepter) RemoveException(_ context.Context, id int64) error {
+	f.list = slices.DeleteFunc(f.list, func(e inventory.Exception) bool { return e.ID == id })
+	return nil
+}

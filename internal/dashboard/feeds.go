@@ -1,0 +1,34 @@
+package dashboard
+
+import (
+	"net/http"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
+)
+
+type feedsPage struct {
+	Status inventory.AdvisoryStatus
+	Feeds  []feedRow
+	Stale  int
+}
+
+// feeds shows how old what is known of advisories is, by where it came from.
+func (d *Dashboard) feeds(w http.ResponseWriter, r *http.Request, v visit) error {
+	st, _, err := d.status(r.Context())
+	if err != nil {
+		return err
+	}
+	p := feedsPage{Status: st.Advisories}
+	list, err := d.Store.Feeds(r.Context())
+	if err != nil {
+		return err
+	}
+	for _, f := range list {
+		row := feedRow{f, v.at.Sub(f.Synced) > stale}
+		if row.Stale {
+			p.Stale++
+		}
+		p.Feeds = append(p.Feeds, row)
+	}
+	return d.show(w, r, v, http.StatusOK, "feeds", frame{Title: "Advisory feeds", Menu: "settings", Tab: "advisories"}, p)
+}
