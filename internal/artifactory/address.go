@@ -80,6 +80,7 @@ func (a *Address) readPath(root string, segs []string) {
 		switch seg {
 		case "ui", "webapp", "api":
 			a.URL = join(root, segs[:i])
+			a.readPage(segs[i:])
 			return
 		case "v2":
 			a.URL = join(root, segs[:i])
@@ -97,7 +98,9 @@ func (a *Address) readPath(root string, segs []string) {
 // readLink learns the repository key of a link below /artifactory or /v2.
 func (a *Address) readLink(segs []string) {
 	switch {
-	case len(segs) == 0, segs[0] == "webapp", segs[0] == "ui", strings.HasPrefix(segs[0], "_"):
+	case len(segs) == 0, strings.HasPrefix(segs[0], "_"):
+	case segs[0] == "webapp", segs[0] == "ui":
+		a.readPage(segs)
 	case segs[0] == "api":
 		if len(segs) > 2 && (segs[1] == "docker" || segs[1] == "oci" || segs[1] == "storage") {
 			a.Key = segs[2]
@@ -106,6 +109,21 @@ func (a *Address) readLink(segs []string) {
 		a.Key = segs[0]
 		if key, image, ok := readReference(segs); ok {
 			a.Key, a.Image = key, image
+		}
+	}
+}
+
+// readPage learns the repository key of a page of the web interface:
+// ui/repos/tree/General/KEY/… or ui/native/KEY/….
+func (a *Address) readPage(segs []string) {
+	for i, seg := range segs {
+		switch {
+		case seg == "tree" && i+2 < len(segs):
+			a.Key = segs[i+2]
+			return
+		case seg == "native" && i+1 < len(segs):
+			a.Key = segs[i+1]
+			return
 		}
 	}
 }

@@ -31,7 +31,8 @@ type query struct {
 	since    time.Time // zero = all
 	image    string    // only this image; "" = all
 	from, to string    // only paths in [from, to); "" = open
-	props    bool      // since is of the last change of properties, not of the file
+	props    string    // field that since is of; "" = the dates of the file
+	parts    int       // how often it was cut in halves because it took too long
 }
 
 // manifestRow is one manifest file.
@@ -88,8 +89,8 @@ func (q query) String() string {
 		// A time without a zone would be read in the server's: always say Z.
 		t := q.since.UTC().Format("2006-01-02T15:04:05.000Z")
 		gte := term{"$gte": t}
-		if q.props {
-			and = append(and, term{"infos.props_modified": gte})
+		if q.props != "" {
+			and = append(and, term{q.props: gte})
 		} else {
 			and = append(and, term{"$or": []any{term{"modified": gte}, term{"created": gte}, term{"updated": gte}}})
 		}
@@ -142,9 +143,13 @@ func withRepos(q query, repos []string) query {
 }
 
 // find runs a query and gives each row to yield. Where the answer may have been
-// cut off by a limit that nobody asked for, it asks again in halves.
+// cut off by a limit that nobody asked for, or takes the server too long, it asks
+// again in halves.
 func (c *Client) find(ctx context.Context, q query, yield func(manifestRow)) (aqlAnswer, error) {
 	rows, ans, err := c.findOnce(ctx, q)
+	if errors.Is(err, errTooSlow) {
+		return c.findSlowly(ctx, q, err, yield)
+	}
 	if err != nil {
 		return ans, err
 	}
@@ -166,6 +171,49 @@ func (c *Client) find(ctx context.Context, q query, yield func(manifestRow)) (aq
 	}
 	_, err = c.find(ctx, high, yield)
 	return ans, err
+}
+
+// errTooSlow says that the server gave a query up.
+var errTooSlow = errors.New("the query takes the server too long")
+
+// mostParts ends the cutting of a query that stays too slow.
+const mostParts = 6
+
+// findSlowly asks for half of the repositories at a time, and of one repository
+// for half of the alphabet.
+func (c *Client) findSlowly(ctx context.Context, q query, cause error, yield func(manifestRow)) (aqlAnswer, error) {
+	low, high := q, q
+	if n := len(q.repos); n > 1 {
+		low.repos, high.repos = q.repos[:n/2], q.repos[n/2:]
+	} else if middle, ok := middleLetter(q.from, q.to); ok && q.parts < mostParts {
+		low.to, high.from = middle, middle
+		low.parts, high.parts = q.parts+1, q.parts+1
+	} else {
+		return aqlAnswer{}, cause
+	}
+	c.opts.Logger.InfoContext(ctx, "query takes too long; it is repeated in halves", "repositories", len(q.repos), "parts", q.parts+1)
+	ans, err := c.find(ctx, low, yield)
+	if err != nil {
+		return ans, err
+	}
+	_, err = c.find(ctx, high, yield)
+	return ans, err
+}
+
+// middleLetter halves the first letters between two paths; not ok where there is
+// none between them.
+func middleLetter(from, to string) (string, bool) {
+	low, high := byte('0'), byte('z')
+	if from != "" {
+		low = from[0]
+	}
+	if to != "" {
+		high = to[0]
+	}
+	if high <= low+1 {
+		return "", false
+	}
+	return string(rune(low + (high-low)/2)), true
 }
 
 // middlePath is a path that splits the rows; not ok if they are all of one path.
@@ -222,24 +270,23 @@ func (c *Client) postAQL(ctx context.Context, body string, yield func(manifestRo
 	defer drain(resp)
 	ans := aqlAnswer{at: c.serverTime(resp.Header)}
 	if resp.StatusCode != http.StatusOK || isHTML(resp.Header, "") {
-		return ans, c.aqlRefusal(ctx, resp)
+		return ans, c.aqlRefusal(resp)
 	}
 	ans.trimmed, err = decodeAQL(resp.Body, yield)
 	return ans, err
 }
 
 // aqlRefusal tells "not from this user" and "not here" from a failure.
-func (c *Client) aqlRefusal(ctx context.Context, resp *http.Response) error {
+func (c *Client) aqlRefusal(resp *http.Response) error {
 	text := peek(resp)
 	err := c.answerProblem(resp, text, "query "+c.addr.Host)
 	switch resp.StatusCode {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType,
 		http.StatusNotImplemented:
 		return fmt.Errorf("%w: %w", errNoAQL, err)
-	case http.StatusUnauthorized:
-		if c.Revalidate(ctx) == nil {
-			return fmt.Errorf("%w: %w", errNoAQL, err)
-		}
+	case http.StatusRequestTimeout:
+		return fmt.Errorf("%w: %w", errTooSlow, err)
+	case http.StatusUnauthorized: // of a good credential it would have been judged a 403
 		return c.refusal(resp.StatusCode, text)
 	}
 	return err

@@ -65,10 +65,13 @@ func (c *Client) listKey(ctx context.Context, r inventory.RepositoryKey, ask Ask
 	var names []tagName
 	for _, image := range images {
 		tags, at, err := c.tagList(ctx, r, image)
-		if errors.Is(err, inventory.ErrNotFound) {
+		switch {
+		case errors.Is(err, inventory.ErrNotFound):
 			continue // an image without tags lingers in some catalogues
-		}
-		if err != nil {
+		case errors.Is(err, inventory.ErrForbidden):
+			l.refuse(r.Key, err) // a query would leave it out; the others are listed
+			continue
+		case err != nil:
 			return err
 		}
 		if l.At.IsZero() {
@@ -82,19 +85,22 @@ func (c *Client) listKey(ctx context.Context, r inventory.RepositoryKey, ask Ask
 }
 
 // headAll asks for the digest of every tag. One that went away meanwhile is
-// left out; one that is refused is a problem of its repository.
+// left out; one that is refused is told, and does not stop the others.
 func (c *Client) headAll(ctx context.Context, r inventory.RepositoryKey, names []tagName, l *Listing) error {
 	var mu sync.Mutex
 	return each(ctx, names, func(ctx context.Context, n tagName) error {
 		h, err := c.Head(ctx, r, n.image, n.tag)
-		if errors.Is(err, inventory.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
 		mu.Lock()
 		defer mu.Unlock()
+		switch {
+		case errors.Is(err, inventory.ErrNotFound):
+			return nil
+		case errors.Is(err, inventory.ErrForbidden), errors.Is(err, inventory.ErrInvalid):
+			l.refuse(r.Key, err) // blocked, or broken: of this one only
+			return nil
+		case err != nil:
+			return err
+		}
 		l.Tags = append(l.Tags, inventory.Sighting{
 			Key: n.key, Image: n.image, Tag: n.tag, Digest: h.Digest, MediaType: h.MediaType, Size: max(0, h.Size), At: l.At,
 		})
@@ -122,6 +128,16 @@ func (c *Client) tagList(ctx context.Context, r inventory.RepositoryKey, image s
 	return out, at, err
 }
 
+// refuse remembers the first refusal of a repository.
+func (l *Listing) refuse(key string, err error) {
+	if l.Refused == nil {
+		l.Refused = map[string]error{}
+	}
+	if l.Refused[key] == nil {
+		l.Refused[key] = err
+	}
+}
+
 func orHost(key, host string) string {
 	if key == "" {
 		return host
@@ -137,43 +153,72 @@ type namesPage struct {
 
 // pages follows a list to its end. Of the address that a page names as the next
 // one, only the parameters are used, on our own path: Artifactory leaves the
-// repository out of that path.
+// repository out of that path. Where the pages lead nowhere, everything is asked
+// for at once, which Artifactory takes.
 func (c *Client) pages(ctx context.Context, path, act string, size int) ([]string, time.Time, error) {
 	q := url.Values{}
 	if size > 0 {
 		q.Set("n", strconv.Itoa(size))
 	}
-	seen := map[string]bool{}
+	p := paging{seen: map[string]bool{}}
 	asked := map[string]bool{}
-	var names []string
-	var at time.Time
 	for range mostPages {
 		asked[q.Encode()] = true
 		page, header, err := c.page(ctx, path, act, q)
+		if errors.Is(err, inventory.ErrInvalid) && len(asked) > 1 {
+			break // it does not take what it, or we, named as the next page
+		}
 		if err != nil {
-			return nil, at, err
+			return nil, p.at, err
 		}
-		if at.IsZero() {
-			at = c.serverTime(header)
+		if p.at.IsZero() {
+			p.at = c.serverTime(header)
 		}
-		fresh := 0
-		for _, name := range page {
-			if !seen[name] && name != "" {
-				seen[name] = true
-				names = append(names, name)
-				fresh++
-			}
-		}
+		_, linked := nextLink(header)
+		fresh := p.take(page)
 		next := c.nextPage(header, q, page, size)
-		if next == nil || (fresh == 0 && len(page) > 0) {
-			return names, at, nil
-		}
-		if asked[next.Encode()] {
-			return nil, at, inventory.Errorf(inventory.ErrUnavailable, "%s: the pages go in a circle", act)
+		switch {
+		case next == nil, len(page) > size && fresh == 0 && !linked:
+			return p.names, p.at, nil // the end, or a server that gives all of it every time
+		case asked[next.Encode()], fresh == 0 && len(page) > 0 && !linked:
+			return c.atOnce(ctx, path, act, p)
 		}
 		q = next
 	}
-	return nil, at, inventory.Errorf(inventory.ErrUnavailable, "%s: more than %d pages", act, mostPages)
+	return c.atOnce(ctx, path, act, p)
+}
+
+// atOnce asks for a list without paging.
+func (c *Client) atOnce(ctx context.Context, path, act string, p paging) ([]string, time.Time, error) {
+	page, header, err := c.page(ctx, path, act, nil)
+	if err != nil {
+		return nil, p.at, err
+	}
+	had := len(p.names)
+	p.take(page)
+	if _, more := nextLink(header); more && len(page) < had {
+		return nil, p.at, inventory.Errorf(inventory.ErrUnavailable, "%s: the pages go in a circle", act)
+	}
+	return p.names, p.at, nil
+}
+
+// paging is what pages brought so far.
+type paging struct {
+	names []string
+	seen  map[string]bool
+	at    time.Time // server time of the first
+}
+
+// take adds a page and says how many names of it are new.
+func (p *paging) take(page []string) (fresh int) {
+	for _, name := range page {
+		if !p.seen[name] && name != "" {
+			p.seen[name] = true
+			p.names = append(p.names, name)
+			fresh++
+		}
+	}
+	return fresh
 }
 
 func (c *Client) page(ctx context.Context, path, act string, q url.Values) ([]string, http.Header, error) {

@@ -32,6 +32,7 @@ type Options struct {
 	Backoff   time.Duration // first wait before a retry; 500 ms
 	Retries   int           // tries after the first; 4. Negative = none
 	InFlight  int           // requests at once to one host; 6
+	Bandwidth int64         // bytes of blobs a second, of all downloads together; 0 = as fast as it goes
 	UserAgent string
 	Now       func() time.Time
 	Logger    *slog.Logger
@@ -180,8 +181,8 @@ func checkRedirect(_ *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// trusted says whether u may be sent credentials.
-func (c *Client) trusted(u *url.URL) bool {
+// named says whether u is on a host that the user named as the registry.
+func (c *Client) named(u *url.URL) bool {
 	base, err := url.Parse(c.addr.URL)
 	if err != nil || (u.Scheme != "https" && u.Scheme != base.Scheme) {
 		return false
@@ -193,9 +194,19 @@ func (c *Client) trusted(u *url.URL) bool {
 	if u.Scheme == "https" && base.Scheme == "http" && base.Port() == "" && host == withPort("https", base.Host) {
 		return true // the server insists on https
 	}
-	if c.opts.Registry != "" && host == withPort(base.Scheme, c.opts.Registry) {
+	return c.opts.Registry != "" && host == withPort(base.Scheme, c.opts.Registry)
+}
+
+// trusted says whether u may be sent credentials: a host that the user named, or
+// allowed besides.
+func (c *Client) trusted(u *url.URL) bool {
+	if c.named(u) {
 		return true
 	}
+	if u.Scheme != "https" && !c.addr.Insecure {
+		return false
+	}
+	host := withPort(u.Scheme, u.Host)
 	for _, allowed := range c.opts.AuthHosts {
 		allowed = strings.ToLower(strings.TrimSpace(allowed))
 		if allowed == strings.ToLower(u.Hostname()) || allowed == strings.ToLower(u.Host) || allowed == host {

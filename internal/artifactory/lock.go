@@ -2,6 +2,7 @@ package artifactory
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -39,7 +40,7 @@ func (e *lockedError) seconds() int { return int(e.left.Round(time.Second) / tim
 // Unwrap makes a lock something that passes.
 func (e *lockedError) Unwrap() error { return inventory.ErrUnavailable }
 
-var lockMessage = regexp.MustCompile(`(?:blocked|locked) due to recurrent (?:request failures|log(?:in| on) (?:failures|errors))(?:, please try again in (\d+))?`)
+var lockMessage = regexp.MustCompile(`(?i)(?:blocked|locked) due to recurrent (?:request|log\s?-?(?:in|on)) (?:failures|errors)(?:\W+please try again in (\d+)\s*(minute|hour)?)?`)
 
 // defaultLock is assumed where the server does not say how long.
 const defaultLock = 60 * time.Second
@@ -58,19 +59,18 @@ func (l *lockState) check(host string) error {
 	return nil
 }
 
-// observe looks into a 403 for the lock message. The body can be read anew.
+// observe looks into a refusal for the lock message. The body can be read anew.
 func (l *lockState) observe(host string, resp *http.Response) error {
-	if resp.StatusCode != http.StatusForbidden {
+	switch resp.StatusCode {
+	case http.StatusForbidden, http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusLocked:
+	default:
 		return nil
 	}
 	m := lockMessage.FindStringSubmatch(peek(resp))
 	if m == nil {
 		return nil
 	}
-	d := defaultLock
-	if s, err := strconv.Atoi(m[1]); err == nil && s >= 0 && s < 24*3600 {
-		d = time.Duration(s+1) * time.Second
-	}
+	d := lockTime(m[1], strings.ToLower(m[2]))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.until == nil {
@@ -79,6 +79,36 @@ func (l *lockState) observe(host string, resp *http.Response) error {
 	until := l.now().Add(d)
 	l.until[host] = until
 	return &lockedError{until: until, left: d}
+}
+
+// lockTime reads "9" and "minute"; a second is added, because theirs are rounded.
+func lockTime(number, unit string) time.Duration {
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return defaultLock
+	}
+	d := time.Second
+	switch unit {
+	case "minute":
+		d = time.Minute
+	case "hour":
+		d = time.Hour
+	}
+	const longest = 24 * time.Hour
+	if n > int(longest/d) {
+		return longest
+	}
+	return time.Duration(n)*d + time.Second
+}
+
+// LockedFor says for how long a server that refused with err wants to hear
+// nothing; false if it did not say so.
+func LockedFor(err error) (time.Duration, bool) {
+	var lock *lockedError
+	if !errors.As(err, &lock) {
+		return 0, false
+	}
+	return lock.left, true
 }
 
 // peek reads the beginning of a refusal and puts it back.

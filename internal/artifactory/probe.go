@@ -39,8 +39,8 @@ func (c *Client) probe(ctx context.Context, known string) (string, error) {
 			return found, nil
 		case v == refused, isTransport(err), isLocked(err):
 			return "", err
-		case first == nil:
-			first = err
+		case first == nil, errors.Is(err, inventory.ErrUnavailable) && !errors.Is(first, inventory.ErrUnavailable):
+			first = err // a server that is down says more than an address where nothing is
 		}
 	}
 	return "", first
@@ -65,17 +65,20 @@ func (c *Client) root() string {
 }
 
 // probeBase asks one candidate for its version, which needs a valid credential.
-// Where that is not allowed to this user, the ping decides.
+// Where that is not served to this user, the ping decides.
 func (c *Client) probeBase(ctx context.Context, base string) (verdict, string, error) {
 	v, found, err := c.ask(ctx, base+"/api/system/version")
 	if v != notHere || isTransport(err) || isLocked(err) {
 		return v, found, err
 	}
 	var odd *strangeError
-	if !errors.As(err, &odd) || !odd.artifactory {
+	if !errors.As(err, &odd) {
 		return v, found, err
 	}
-	return c.ask(ctx, base+"/api/system/ping")
+	if v, found, pinged := c.ask(ctx, base+"/api/system/ping"); v != notHere || isLocked(pinged) {
+		return v, found, pinged
+	}
+	return v, found, err
 }
 
 // ask sends one probe and judges the answer.

@@ -63,10 +63,7 @@ func (c *Client) refusalRemedy(status int, says string) string {
 }
 
 // strangeError says that something answered that is not the API of Artifactory.
-type strangeError struct {
-	problem     *inventory.Error
-	artifactory bool // it is Artifactory nevertheless
-}
+type strangeError struct{ problem *inventory.Error }
 
 func (e *strangeError) Error() string { return e.problem.Error() }
 
@@ -91,15 +88,7 @@ func (c *Client) strange(resp *http.Response, body string, at *url.URL) error {
 		name = "a registry"
 		remedy = "check the URL: a registry answers below /v2/"
 	}
-	return &strangeError{
-		problem:     inventory.Errorf(inventory.ErrInvalid, "%s does not answer as %s (%s)", c.addr.Host, name, what).WithRemedy("%s", remedy),
-		artifactory: isArtifactory(resp.Header),
-	}
-}
-
-// isArtifactory reads the fingerprints of any version.
-func isArtifactory(h http.Header) bool {
-	return h.Get("X-JFrog-Version") != "" || h.Get("X-Artifactory-Id") != "" || strings.HasPrefix(h.Get("Server"), "Artifactory")
+	return &strangeError{inventory.Errorf(inventory.ErrInvalid, "%s does not answer as %s (%s)", c.addr.Host, name, what).WithRemedy("%s", remedy)}
 }
 
 // transportError says that nobody answered.
@@ -205,7 +194,7 @@ func serverMessage(body string) string {
 			Code    string `json:"code"`
 		} `json:"errors"`
 	}
-	if json.Unmarshal([]byte(body), &v) == nil && len(v.Errors) > 0 {
+	if lenient(json.Unmarshal([]byte(body), &v)) == nil && len(v.Errors) > 0 {
 		e := v.Errors[0]
 		if e.Message == "" {
 			return shown(e.Code)

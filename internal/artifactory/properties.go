@@ -21,11 +21,17 @@ func (c *Client) PropertiesChanged(ctx context.Context, keys []inventory.Reposit
 	if c.opts.Kind == inventory.KindOCI || c.cred.kind == noSecret || c.withoutAQL() {
 		return nil, false, nil
 	}
-	l := Listing{Complete: map[string]bool{}, Problems: map[string]error{}}
-	err = c.listByAQL(ctx, Ask{Keys: keys, Since: since, props: true}, &l)
-	if errors.Is(err, errNoAQL) {
-		c.opts.Logger.InfoContext(ctx, "the registry does not say when copies were made", "host", c.addr.Host, "error", err)
-		return nil, false, nil
+	for _, field := range propsModified {
+		l := Listing{Complete: map[string]bool{}, Problems: map[string]error{}}
+		err = c.listByAQL(ctx, Ask{Keys: keys, Since: since, props: field}, &l)
+		if !errors.Is(err, errNoAQL) {
+			return l.Tags, err == nil, err
+		}
 	}
-	return l.Tags, err == nil, err
+	c.opts.Logger.InfoContext(ctx, "the registry does not say when copies were made", "host", c.addr.Host, "error", err)
+	return nil, false, nil
 }
+
+// propsModified are the names by which versions may know the date of the last
+// change of properties.
+var propsModified = []string{"infos.props_modified", "item.infos.props_modified", "props_modified"}

@@ -1,6 +1,7 @@
 package artifactory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,17 +33,16 @@ func IsImageType(packageType string) bool {
 func (c *Client) Repositories(ctx context.Context) ([]inventory.RepositoryKey, error) {
 	if c.opts.Kind == inventory.KindOCI {
 		_, err := c.ready(ctx)
-		return []inventory.RepositoryKey{{OK: true, Class: ClassLocal, PackageType: "oci"}}, err
+		return []inventory.RepositoryKey{{OK: true, Listed: true, Class: ClassLocal, PackageType: "oci"}}, err
 	}
-	var rows []struct {
-		Key         string `json:"key"`
-		Type        string `json:"type"`
-		PackageType string `json:"packageType"`
-		Description string `json:"description"`
-	}
-	const most = 64 << 20
-	if err := c.getJSON(ctx, "/api/repositories", "list the repositories", most, &rows); err != nil {
+	rows, err := c.repositoryRows(ctx, "")
+	if err != nil {
 		return nil, err
+	}
+	if slices.ContainsFunc(rows, func(r repositoryRow) bool { return r.PackageType == "" }) {
+		if err := c.tellTypes(ctx, rows); err != nil {
+			return nil, err
+		}
 	}
 	var out []inventory.RepositoryKey
 	for _, r := range rows {
@@ -50,12 +50,45 @@ func (c *Client) Repositories(ctx context.Context) ([]inventory.RepositoryKey, e
 			continue
 		}
 		out = append(out, inventory.RepositoryKey{
-			Key: r.Key, OK: true, Class: strings.ToLower(r.Type), PackageType: strings.ToLower(r.PackageType),
-			Description: shown(r.Description),
+			Key: r.Key, OK: true, Listed: true, Class: r.class(), PackageType: strings.ToLower(r.PackageType), Description: shown(r.Description),
 		})
 	}
 	slices.SortFunc(out, func(a, b inventory.RepositoryKey) int { return strings.Compare(a.Key, b.Key) })
 	return out, nil
+}
+
+// repositoryRow is a repository in a list ("type") or in its configuration ("rclass").
+type repositoryRow struct {
+	Key         string `json:"key"`
+	Type        string `json:"type"`
+	Rclass      string `json:"rclass"`
+	PackageType string `json:"packageType"`
+	Description string `json:"description"`
+}
+
+func (r repositoryRow) class() string { return strings.ToLower(cmp.Or(r.Type, r.Rclass)) }
+
+func (c *Client) repositoryRows(ctx context.Context, filter string) (rows []repositoryRow, err error) {
+	const most = 64 << 20
+	err = c.getJSON(ctx, "/api/repositories"+filter, "list the repositories", most, &rows)
+	return rows, err
+}
+
+// tellTypes asks for the types that a list leaves out, one by one. A type that the
+// server does not know has an empty list.
+func (c *Client) tellTypes(ctx context.Context, rows []repositoryRow) error {
+	for _, kind := range []string{"docker", "oci"} {
+		some, err := c.repositoryRows(ctx, "?packageType="+kind)
+		if err != nil && !errors.Is(err, inventory.ErrInvalid) && !errors.Is(err, inventory.ErrNotFound) {
+			return err
+		}
+		for i := range rows {
+			if rows[i].PackageType == "" && slices.ContainsFunc(some, func(r repositoryRow) bool { return r.Key == rows[i].Key }) {
+				rows[i].PackageType = kind
+			}
+		}
+	}
+	return nil
 }
 
 // Select finds keys in what the server lists, asking about those that are not
@@ -69,19 +102,21 @@ func (c *Client) Select(ctx context.Context, keys []string) ([]inventory.Reposit
 	if len(keys) == 0 || c.opts.Kind == inventory.KindOCI {
 		return slices.DeleteFunc(listed, func(r inventory.RepositoryKey) bool { return !IsImageType(r.PackageType) }), nil
 	}
-	out := make([]inventory.RepositoryKey, 0, len(keys))
-	for _, key := range keys {
-		r, err := c.selectKey(ctx, key, listed)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, r)
+	out := make([]inventory.RepositoryKey, len(keys))
+	places := make([]int, len(keys))
+	for i := range places {
+		places[i] = i
 	}
-	return out, nil
+	err = each(ctx, places, func(ctx context.Context, i int) error {
+		r, err := c.selectKey(ctx, keys[i], listed)
+		out[i] = r
+		return err
+	})
+	return out, err
 }
 
 func (c *Client) selectKey(ctx context.Context, key string, listed []inventory.RepositoryKey) (inventory.RepositoryKey, error) {
-	if suggestion, isReference := SuggestKey(key); isReference {
+	if suggestion, isReference := c.suggest(key, listed); isReference {
 		return inventory.RepositoryKey{
 			Key: key, Error: "this is an image reference, not a repository key",
 			Remedy: fmt.Sprintf("the key is probably %q", suggestion),
@@ -118,11 +153,33 @@ func (c *Client) checkListed(ctx context.Context, r inventory.RepositoryKey) (in
 	return r, nil
 }
 
+// suggest is SuggestKey for this registry: a reference may begin with the key as a
+// subdomain, and a key that is listed is the likely one.
+func (c *Client) suggest(key string, listed []inventory.RepositoryKey) (string, bool) {
+	suggestion, isReference := SuggestKey(key)
+	if !isReference || hasKey(listed, suggestion) {
+		return suggestion, isReference
+	}
+	host, _, _ := strings.Cut(key[strings.LastIndex(key, "://")+1:], "/")
+	label, rest, _ := strings.Cut(strings.TrimLeft(host, "/"), ".")
+	if hasKey(listed, label) || label != "" && (strings.EqualFold(rest, c.addr.Host) || strings.EqualFold(rest, c.opts.Registry)) {
+		return label, true
+	}
+	return suggestion, true
+}
+
 // selectUnlisted asks about a key that the list lacks: the user may have rights
 // on some paths of it only, which does not put it on the list. A catalogue that
 // names nothing proves nothing: what may not be read is left out of it.
 func (c *Client) selectUnlisted(ctx context.Context, key string, listed []inventory.RepositoryKey) (inventory.RepositoryKey, error) {
 	r := inventory.RepositoryKey{Key: key, PackageType: "docker"}
+	if known, ok := c.configuration(ctx, key); ok {
+		r.Class, r.PackageType, r.Description = known.class(), strings.ToLower(known.PackageType), shown(known.Description)
+		if !IsImageType(r.PackageType) {
+			r.Error, r.Remedy = fmt.Sprintf("type is %s, not Docker/OCI", r.PackageType), "choose a repository of type Docker or OCI"
+			return r, nil
+		}
+	}
 	names, err := c.catalogStart(ctx, r)
 	if err == nil && len(names) == 0 {
 		err = c.getJSON(ctx, "/api/storage/"+url.PathEscape(key), "look at "+key, 64<<20, &struct{}{})
@@ -134,9 +191,13 @@ func (c *Client) selectUnlisted(ctx context.Context, key string, listed []invent
 		r.OK = true
 		return r, nil
 	}
-	r.PackageType, r.Error = "", "not found, or no permission to read it"
-	if isForbidden(err) {
+	r.Class, r.PackageType, r.Error = "", "", "not found, or no permission to read it"
+	switch {
+	case isForbidden(err):
 		r.Error = "no permission to read it"
+	case errors.Is(err, inventory.ErrUnavailable):
+		r.Error, r.Remedy = "it could not be asked for: "+err.Error(), "try again; the server is busy or down"
+		return r, nil
 	}
 	r.Remedy = "check the spelling, and that the user has Read on it"
 	if base, isCache := strings.CutSuffix(key, "-cache"); isCache && hasKey(listed, base) {
@@ -145,6 +206,14 @@ func (c *Client) selectUnlisted(ctx context.Context, key string, listed []invent
 		r.Remedy = fmt.Sprintf("did you mean %q? Otherwise check that the user has Read on it", near)
 	}
 	return r, nil
+}
+
+// configuration is what the server tells of one repository; not ok where it does
+// not: the call is refused on some editions, and answers 400 to a key that is not.
+func (c *Client) configuration(ctx context.Context, key string) (repositoryRow, bool) {
+	var row repositoryRow
+	err := c.getJSON(ctx, "/api/repositories/"+url.PathEscape(key), "look up "+key, 1<<20, &row)
+	return row, err == nil && row.Key == key && row.PackageType != "" && row.class() != ""
 }
 
 // lostForGood tells trouble with the server from trouble with one key.

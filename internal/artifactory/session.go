@@ -3,6 +3,7 @@ package artifactory
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,7 +22,9 @@ type session struct{ c *Client }
 func (s session) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := s.c
 	out := req.Clone(req.Context())
-	if !c.trusted(req.URL) {
+	// What a redirect points to is storage, not the registry: a signed address
+	// there is refused if a credential comes with it.
+	if !c.named(req.URL) && (req.Response != nil || !c.trusted(req.URL)) {
 		out.Header.Del("Authorization")
 		out.Header.Del("X-Jfrog-Art-Api")
 		out.Header.Del("Cookie")
@@ -42,16 +45,50 @@ func (s session) RoundTrip(req *http.Request) (*http.Response, error) {
 // send sends with the credential, and by way of a docker token where only that
 // is accepted.
 func (c *Client) send(req *http.Request) (*http.Response, error) {
-	if token := c.docs.known(req.URL); token != "" {
+	token := c.docs.known(req.URL)
+	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	} else {
 		c.cred.authorize(req.Header)
 	}
 	resp, err := c.wire.RoundTrip(req)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized && token != "" {
+		// The token ended early, or is not taken here: some tag lists want the
+		// credential itself.
+		c.docs.forget(req.URL)
+		drain(resp)
+		if req, err = replay(req); err != nil {
+			return nil, err
+		}
+		req.Header.Del("Authorization")
+		c.cred.authorize(req.Header)
+		resp, err = c.wire.RoundTrip(req)
+	}
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	return c.refusedOnce(req, resp)
+	resp, err = c.refusedOnce(req, resp)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized {
+		c.base.doubt()
+		return c.judge401(req, resp)
+	}
+	return resp, err
+}
+
+// judge401 asks whether the credential is still good. If it is, the 401 meant
+// what other versions say with a 403: no permission on this path.
+func (c *Client) judge401(req *http.Request, resp *http.Response) (*http.Response, error) {
+	said := peek(resp)
+	drain(resp) // it must not keep a place among those in flight while the probe waits for one
+	resp.Body = io.NopCloser(strings.NewReader(said))
+	switch _, err := c.ready(req.Context()); {
+	case isLocked(err), req.Context().Err() != nil:
+		return nil, err
+	case err == nil && c.cred.kind != noSecret && !strings.Contains(req.URL.Path, "/api/system/"):
+		resp.StatusCode, resp.Status = http.StatusForbidden, "403 Forbidden"
+	}
+	c.opts.Logger.DebugContext(req.Context(), "401", "path", req.URL.Path, "judged", resp.StatusCode, "said", shown(serverMessage(said)))
+	return resp, nil
 }
 
 // refusedOnce handles a 401: a docker token may help; otherwise the next request
@@ -59,15 +96,13 @@ func (c *Client) send(req *http.Request) (*http.Response, error) {
 func (c *Client) refusedOnce(req *http.Request, resp *http.Response) (*http.Response, error) {
 	ch, ok := readChallenge(resp.Header)
 	if !ok || !strings.Contains(req.URL.Path, "/v2/") {
-		c.base.doubt()
 		return resp, nil
 	}
+	drain(resp) // else all places may be taken by those who wait for a token
 	token, err := c.dockerToken(req.Context(), ch, req.URL)
 	if err != nil {
-		drain(resp)
 		return nil, err
 	}
-	drain(resp)
 	again, err := replay(req)
 	if err != nil {
 		return nil, err
@@ -76,7 +111,6 @@ func (c *Client) refusedOnce(req *http.Request, resp *http.Response) (*http.Resp
 	resp, err = c.wire.RoundTrip(again)
 	if err == nil && resp.StatusCode == http.StatusUnauthorized {
 		c.docs.forget(req.URL)
-		c.base.doubt()
 	}
 	return resp, err
 }

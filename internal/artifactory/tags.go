@@ -18,7 +18,7 @@ type Ask struct {
 	Keys  []inventory.RepositoryKey // selected; those that are not OK are left out
 	Since time.Time                 // server time; only what changed since. Zero = everything
 	Image string                    // only this image of Keys[0]; "" = all
-	props bool                      // Since is of the last change of properties
+	props string                    // field that Since is of; "" = the dates of the file
 	// Images are all that is wanted, where that is known: a plain registry is then
 	// not asked for its catalogue, which many refuse.
 	Images []string
@@ -30,6 +30,7 @@ type Listing struct {
 	At       time.Time        // server time of the first request
 	Complete map[string]bool  // keys of which every visible tag is in Tags
 	Problems map[string]error // keys that could not be listed
+	Refused  map[string]error // keys of which some image or tag was refused; the others are in Tags
 	Fallback bool             // the catalogue was asked, not AQL
 }
 
@@ -209,6 +210,9 @@ func (g *gathering) merge(name tagName, s inventory.Sighting, cached bool) {
 func (g *gathering) owner(repo, virtual string) (string, bool) {
 	if key, ok := g.physical[repo]; ok {
 		return key, true
+	}
+	if slices.Contains(g.virtuals, repo) {
+		return repo, true // a server that shows no members
 	}
 	g.c.mu.Lock()
 	defer g.c.mu.Unlock()

@@ -160,7 +160,7 @@ func (c *Client) realm(ch challenge) (*url.URL, error) {
 			WithRemedy("check the reverse proxy's X-Forwarded-Proto and base URL settings")
 	}
 	scheme, _, _ := strings.Cut(c.addr.URL, "://")
-	if strings.EqualFold(realm.Host, c.addr.Host) {
+	if strings.EqualFold(realm.Host, c.addr.Host) || strings.EqualFold(realm.Host, c.opts.Registry) {
 		realm.Scheme = scheme
 	}
 	if c.cred.kind != noSecret && !c.trusted(realm) {

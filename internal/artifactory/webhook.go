@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -77,17 +78,27 @@ func ParseHook(body []byte) ([]inventory.Hint, error) {
 		return nil, inventory.Errorf(inventory.ErrInvalid, "the webhook's body is not a JSON object")
 	}
 	var ev hookData
-	if err := json.Unmarshal(body, &ev); err != nil {
+	if err := lenient(json.Unmarshal(body, &ev)); err != nil {
 		return nil, inventory.Errorf(inventory.ErrInvalid, "the webhook's body cannot be read: %w", err)
 	}
 	if ev.Data != nil && bytes.HasPrefix(bytes.TrimSpace(ev.Data.RawMessage), []byte("{")) {
 		inner := hookData{Domain: ev.Domain, EventType: ev.EventType}
-		if err := json.Unmarshal(ev.Data.RawMessage, &inner); err != nil {
+		if err := lenient(json.Unmarshal(ev.Data.RawMessage, &inner)); err != nil {
 			return nil, inventory.Errorf(inventory.ErrInvalid, "the webhook's data cannot be read: %w", err)
 		}
 		ev = inner
 	}
 	return ev.hints(), nil
+}
+
+// lenient lets pass a field that is of another type than we know: who sends it
+// would not send it again, and the poll finds what it meant.
+func lenient(err error) error {
+	var other *json.UnmarshalTypeError
+	if errors.As(err, &other) {
+		return nil
+	}
+	return err
 }
 
 func (ev hookData) hints() []inventory.Hint {

@@ -47,6 +47,8 @@ func TestParseHook(t *testing.T) {
 		{"an event of another kind", `{"domain":"build","event_type":"uploaded","data":{"build_name":"x"}}`, nil},
 		{"empty", `{}`, nil},
 		{"data is no object", `{"data":[1]}`, nil},
+		{"fields of other types", `{"data":{"tag":5,"size":"1"}}`, nil},
+		{"one field of another type", `{"domain":7,"data":{"repo_key":"docker-local","image_name":"team/app","tag":"2.0","platforms":"amd64"}}`, one},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -59,7 +61,7 @@ func TestParseHook(t *testing.T) {
 			}
 		})
 	}
-	for _, body := range []string{"", "[]", "{", `{"data":{"tag":5}}`, "null", strings.Repeat(" ", artifactory.MostHook+1)} {
+	for _, body := range []string{"", "[]", "{", "null", strings.Repeat(" ", artifactory.MostHook+1)} {
 		if _, err := artifactory.ParseHook([]byte(body)); err == nil {
 			t.Errorf("%.20q is taken", body)
 		}

@@ -30,13 +30,14 @@ type wire struct {
 	meter    meter
 	answered atomic.Bool // somebody has answered before: a failed connection may pass
 	locks    lockState
+	pace     *pace
 
 	mu    sync.Mutex
 	hosts map[string]chan struct{}
 }
 
 func newWire(next http.RoundTripper, o Options) *wire {
-	return &wire{next: next, opts: o, hosts: map[string]chan struct{}{}, locks: lockState{now: o.Now}}
+	return &wire{next: next, opts: o, hosts: map[string]chan struct{}{}, locks: lockState{now: o.Now}, pace: newPace(o.Bandwidth)}
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -78,13 +79,19 @@ func (w *wire) once(req *http.Request, class string) (*http.Response, error) {
 		req.Header.Set("User-Agent", w.opts.UserAgent)
 	}
 	w.meter.request(class)
-	resp, err := w.next.RoundTrip(req)
+	ctx, cancel := context.WithCancelCause(req.Context())
+	resp, err := w.next.RoundTrip(req.WithContext(ctx))
 	if err != nil {
+		cancel(nil)
 		<-place
 		return nil, err
 	}
 	w.answered.Store(true)
-	resp.Body = &countedBody{ReadCloser: resp.Body, meter: &w.meter, class: class, done: sync.OnceFunc(func() { <-place })}
+	resp.Request = req
+	resp.Body = &countedBody{
+		ReadCloser: resp.Body, ctx: ctx, stop: cancel, patience: w.opts.Timeout, pace: w.pace, meter: &w.meter, class: class,
+		done: sync.OnceFunc(func() { cancel(nil); <-place }),
+	}
 	if err := w.locks.observe(req.URL.Host, resp); err != nil {
 		drain(resp)
 		return nil, err
@@ -106,8 +113,11 @@ func (w *wire) place(host string) chan struct{} {
 // again says whether a try failed in a way that may pass, and how long to wait.
 func (w *wire) again(req *http.Request, resp *http.Response, err error, try int) (time.Duration, bool) {
 	most := w.opts.Retries
-	if classOf(req) == inventory.RequestPing {
+	switch class := classOf(req); {
+	case class == inventory.RequestPing:
 		most = min(most, 1) // somebody waits for the answer
+	case class == inventory.RequestAQL && statusOf(resp) == http.StatusRequestTimeout:
+		most = min(most, 1) // it asks too much at once: the caller asks for less
 	}
 	if try >= most || req.Context().Err() != nil || (req.Body != nil && req.GetBody == nil) {
 		return 0, false
@@ -258,21 +268,39 @@ func (m *meter) take() Usage {
 	return u
 }
 
-// countedBody counts what is read, and frees the request's place when closed.
+// countedBody counts what is read, keeps to the bandwidth that is allowed, gives
+// up a body that stopped coming, and frees the request's place when closed.
 type countedBody struct {
 	io.ReadCloser
-	meter *meter
-	class string
-	done  func()
+	ctx      context.Context //nolint:containedctx // the life of this one answer
+	stop     context.CancelCauseFunc
+	patience time.Duration
+	pace     *pace
+	meter    *meter
+	class    string
+	done     func()
 }
 
 func (b *countedBody) Read(p []byte) (int, error) {
+	if b.class == inventory.RequestBlob || b.class == inventory.RequestOther {
+		p = b.pace.piece(p)
+	}
+	late := time.AfterFunc(b.patience, func() { b.stop(errStalled) })
 	n, err := b.ReadCloser.Read(p)
+	late.Stop()
 	if n > 0 {
 		b.meter.read(b.class, n)
+		if b.class == inventory.RequestBlob || b.class == inventory.RequestOther {
+			b.pace.spend(b.ctx, n)
+		}
+	}
+	if err != nil && errors.Is(context.Cause(b.ctx), errStalled) {
+		err = inventory.Errorf(inventory.ErrUnavailable, "%w for %s", errStalled, b.patience)
 	}
 	return n, err
 }
+
+var errStalled = errors.New("the answer stopped coming")
 
 func (b *countedBody) Close() error {
 	defer b.done()

@@ -144,6 +144,9 @@ func (d *Discoverer) compare(ctx context.Context, look *inventory.Look, l artifa
 		if err := d.compareKey(ctx, look, r, present[r.Key], accept); err != nil {
 			return err
 		}
+		if err := l.Refused[r.Key]; err != nil && r.OK {
+			r.OK, r.Error, r.Remedy = false, "part of it is refused, the rest is followed: "+message(err), remedy(err)
+		}
 	}
 	return nil
 }
@@ -165,9 +168,12 @@ func (d *Discoverer) compareKey(ctx context.Context, look *inventory.Look, r *in
 		r.Remedy = "give the user Read again; nothing was deleted"
 		return nil
 	}
-	if tooMany(len(absent), len(live)) && !accept {
+	silent := len(present) == 0
+	// Of a repository that the server does not list to us, silence is what a
+	// withdrawn permission looks like, however few its tags were.
+	if (tooMany(len(absent), len(live)) || silent && !r.Listed) && !accept {
 		r.OK, r.Error = false, fmt.Sprintf("%d of %d tags vanished at once; nothing was deleted", len(absent), len(live))
-		if len(present) == 0 {
+		if silent {
 			r.Error = fmt.Sprintf("fell silent: none of its %d tags is listed any more; nothing was deleted", len(live))
 		}
 		r.Remedy = "check that the user may still read it; if the tags were deleted on purpose, confirm it with: tallyman integration resume " + d.in.Name

@@ -61,6 +61,7 @@ type RepositoryKey struct {
 	Tags        int        `json:"tags"`
 	Bytes       int64      `json:"bytes"`
 	Checked     *time.Time `json:"checked,omitempty"`
+	Listed      bool       `json:"-"` // the server lists it to this user now: some right on it is there
 }
 
 // TestResult is what Test Connection answers.
