@@ -209,6 +209,11 @@ func (p *platform) indexer(ix *index.Indexer) func(context.Context, queue.Work) 
 		if err != nil {
 			return err
 		}
+		if len(sources) > 1 {
+			if sources, err = p.ownFirst(ctx, sources); err != nil {
+				return err
+			}
+		}
 		for _, s := range sources {
 			if err = p.indexFrom(ctx, ix, s, digest); err == nil || ctx.Err() != nil {
 				return err
@@ -230,9 +235,13 @@ func (p *platform) indexFrom(ctx context.Context, ix *index.Indexer, s inventory
 	if err != nil {
 		return err
 	}
-	base, hc := c.Endpoint(s.Key, packageType(in, s.Key), s.Image)
+	base, hc := c.Endpoint(s.Key, keyOf(in, s.Key).PackageType, s.Image)
 	src := &metered{Source: &oci.Remote{Base: base, Client: hc}}
-	img, err := ix.Image(ctx, src, digest)
+	from, err := cachedOnly(ctx, c, src, s, keyOf(in, s.Key), digest)
+	if err != nil {
+		return err
+	}
+	img, err := ix.Image(ctx, from, digest)
 	if accounted := p.registries.account(ctx, in.ID, c, src.bytes.Load(), src.layers.Load()); accounted != nil {
 		p.log.WarnContext(ctx, "requests not counted", slog.Any("error", accounted))
 	}
@@ -243,14 +252,14 @@ func (p *platform) indexFrom(ctx context.Context, ix *index.Indexer, s inventory
 	return nil
 }
 
-// packageType is what the integration knows of a key.
-func packageType(in inventory.Integration, key string) string {
+// keyOf is what the integration knows of a key.
+func keyOf(in inventory.Integration, key string) inventory.RepositoryKey {
 	for _, k := range in.Keys {
 		if k.Key == key {
-			return k.PackageType
+			return k
 		}
 	}
-	return ""
+	return inventory.RepositoryKey{Key: key}
 }
 
 // indexFailed records why an image could not be indexed; what may pass is tried again
@@ -260,7 +269,18 @@ func (p *platform) indexFailed(ctx context.Context, w queue.Work, cause error) e
 	if err != nil {
 		return err
 	}
-	return p.store.FailImage(ctx, digest, sentence(cause), errors.Is(cause, inventory.ErrUnavailable))
+	return p.store.FailImage(ctx, digest, sentence(cause), mayPass(cause))
+}
+
+// mayPass says that another day may bring another answer: an outage ends, a right is
+// given back, a policy changes, a manifest shows that was listed too early.
+func mayPass(err error) bool {
+	for _, kind := range []error{inventory.ErrUnavailable, inventory.ErrForbidden, inventory.ErrUnauthorized, inventory.ErrNotFound} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // sentence is an error as people should read it beside a tag.

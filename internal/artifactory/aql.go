@@ -32,6 +32,7 @@ type query struct {
 	image    string    // only this image; "" = all
 	from, to string    // only paths in [from, to); "" = open
 	props    string    // field that since is of; "" = the dates of the file
+	any      bool      // files of any name and folder, not the manifests of tags alone
 	parts    int       // how often it was cut in halves because it took too long
 }
 
@@ -72,9 +73,14 @@ type aqlAnswer struct {
 var errNoAQL = errors.New("queries are refused")
 
 func (q query) String() string {
-	and := []any{either("repo", q.repos), term{"type": "file"}, either("name", []string{"manifest.json", "list.manifest.json"})}
-	for _, skip := range []string{"*/sha256:*", "*/sha256__*", "*/_uploads*"} {
-		and = append(and, term{"path": term{"$nmatch": skip}})
+	and := []any{either("repo", q.repos), term{"type": "file"}}
+	if q.any {
+		and = append(and, term{"name": term{"$nmatch": "*.marker"}})
+	} else {
+		and = append(and, either("name", []string{"manifest.json", "list.manifest.json"}))
+		for _, skip := range []string{"*/sha256:*", "*/sha256__*", "*/_uploads*"} {
+			and = append(and, term{"path": term{"$nmatch": skip}})
+		}
 	}
 	if q.image != "" {
 		and = append(and, term{"path": term{"$match": q.image + "/*"}})
@@ -231,17 +237,22 @@ func middlePath(rows []manifestRow, q query) (string, bool) {
 	return middle, middle != q.from && middle != q.to
 }
 
-// findOnce sends one query and repeats it if the answer was cut off.
-func (c *Client) findOnce(ctx context.Context, q query) ([]manifestRow, aqlAnswer, error) {
+// search sends one query as it is.
+func (c *Client) search(ctx context.Context, text string, yield func(manifestRow)) (aqlAnswer, error) {
 	select { // one query at a time: more are answered with 429
 	case c.aql <- struct{}{}:
 		defer func() { <-c.aql }()
 	case <-ctx.Done():
-		return nil, aqlAnswer{}, ctx.Err()
+		return aqlAnswer{}, ctx.Err()
 	}
+	return c.postAQL(ctx, text, yield)
+}
+
+// findOnce sends one query and repeats it if the answer was cut off.
+func (c *Client) findOnce(ctx context.Context, q query) ([]manifestRow, aqlAnswer, error) {
 	for try := 0; ; try++ {
 		var rows []manifestRow
-		ans, err := c.postAQL(ctx, q.String(), func(r manifestRow) { rows = append(rows, r) })
+		ans, err := c.search(ctx, q.String(), func(r manifestRow) { rows = append(rows, r) })
 		var cut *cutError
 		if !errors.As(err, &cut) || try >= 2 || ctx.Err() != nil {
 			return rows, ans, err

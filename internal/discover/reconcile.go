@@ -84,11 +84,42 @@ func (d *Discoverer) everything(ctx context.Context, w *window) (inventory.Look,
 	if err := d.compare(ctx, &look, l, selected, accept != ""); err != nil {
 		return none, err
 	}
+	if err := d.filled(ctx, &look, selected); err != nil {
+		return none, err
+	}
 	if err := d.choose(ctx, &look, l, selected, w); err != nil {
 		return none, err
 	}
 	d.selected, d.listed = selected, d.opts.Now()
 	return look, d.conclude(ctx, selected, l.At)
+}
+
+// filled marks what a remote cached more of since the last full listing: what was
+// not cached of it then may be now.
+func (d *Discoverer) filled(ctx context.Context, look *inventory.Look, selected []inventory.RepositoryKey) error {
+	value, err := d.store.Cursor(ctx, d.in.ID, CursorReconcile)
+	if err != nil {
+		return err
+	}
+	since, unknown := time.Parse(time.RFC3339, value)
+	remote := func(r inventory.RepositoryKey) bool {
+		return r.OK && (r.Class == artifactory.ClassRemote || r.Class == artifactory.ClassVirtual)
+	}
+	if unknown != nil || !slices.ContainsFunc(selected, remote) {
+		return nil //nolint:nilerr // the first listing: nothing was looked at before
+	}
+	images, err := d.client.Filled(ctx, selected, since.Add(-overlap))
+	if err != nil {
+		if ctx.Err() == nil {
+			d.opts.Logger.InfoContext(ctx, "what was cached lately is not known", "integration", d.in.Name, "error", err)
+		}
+		return ctx.Err()
+	}
+	for i := range look.Sightings {
+		s := &look.Sightings[i]
+		s.Filled = images[inventory.Repository{Key: s.Key, Image: s.Image}]
+	}
+	return nil
 }
 
 // vanishedKeys are repositories that were there and are listed no more, where

@@ -123,7 +123,8 @@ func (x *Indexer) verdict(ctx context.Context, img inventory.Image, cause error)
 	case errors.Is(cause, inventory.ErrUnavailable), errors.Is(cause, inventory.ErrUnauthorized), errors.Is(cause, context.Canceled):
 		return img, cause
 	case errors.Is(cause, inventory.ErrUnsupported):
-		img.State = inventory.StateUnsupported
+		// What is not there yet, in a cache, may come: the next reconcile looks.
+		img.State, img.Retry = inventory.StateUnsupported, errors.Is(cause, inventory.ErrNotFound)
 	case errors.Is(cause, inventory.ErrNotFound), errors.Is(cause, inventory.ErrForbidden):
 		// A blob that is gone may come back, a policy may change: worth a look at
 		// the next reconcile, not a retry now.
@@ -184,6 +185,7 @@ func (x *Indexer) index(ctx context.Context, src oci.Source, m oci.Manifest, dep
 		}
 	}
 	linux := 0
+	none := inventory.Errorf(inventory.ErrUnsupported, "the index has no image for Linux")
 	for _, d := range m.Members {
 		member, err := x.member(ctx, src, d, attestations[d.Digest], depth)
 		if err != nil {
@@ -191,6 +193,9 @@ func (x *Indexer) index(ctx context.Context, src oci.Source, m oci.Manifest, dep
 		}
 		if member.Kind != inventory.AttestationKind && member.State != inventory.StateUnsupported {
 			linux++
+		}
+		if member.State == inventory.StateUnsupported && member.Retry {
+			none = &inventory.Error{Kind: inventory.ErrUnsupported, Err: inventory.ErrNotFound, Msg: member.Problem}
 		}
 		img.Members = append(img.Members, inventory.IndexMember{Digest: d.Digest, Kind: member.Kind, Platform: member.Platform})
 		if member.Created != nil && (img.Created == nil || member.Created.After(*img.Created)) {
@@ -201,7 +206,7 @@ func (x *Indexer) index(ctx context.Context, src oci.Source, m oci.Manifest, dep
 		}
 	}
 	if linux == 0 {
-		return x.verdict(ctx, img, inventory.Errorf(inventory.ErrUnsupported, "the index has no image for Linux"))
+		return x.verdict(ctx, img, none)
 	}
 	return img, x.save(ctx, img, nil)
 }

@@ -21,6 +21,7 @@ type Sighting struct {
 	Created   time.Time // zero = unknown
 	Pushed    time.Time // when the registry says it was pushed or changed; zero = unknown
 	At        time.Time // the server's time of the request: an older look never overwrites a newer one
+	Filled    bool      // a remote cached something of the image since the last full listing
 }
 
 // Repository is key + image name: what a digest is pulled from.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -73,6 +74,14 @@ type ledger struct {
 	in   inventory.Integration
 	now  int64
 	res  *inventory.LookResult
+	due  map[string]*due // digests that have to be indexed
+}
+
+// due is an image that has to be indexed, and what says how soon.
+type due struct {
+	digest string
+	pushed int64 // the newest tag's
+	tags   int
 }
 
 type knownTag struct {
@@ -106,7 +115,7 @@ func (l *ledger) see(ctx context.Context, sightings []inventory.Sighting) error 
 			return err
 		}
 	}
-	return nil
+	return l.enqueue(ctx)
 }
 
 func (l *ledger) repositories(ctx context.Context, sightings []inventory.Sighting) (map[inventory.Repository]int64, error) {
@@ -289,24 +298,54 @@ func (l *ledger) event(ctx context.Context, kind string, sg inventory.Sighting, 
 	})
 }
 
-// queue queues what has to be indexed, and says so in the result.
+// queue notes what has to be indexed.
 func (l *ledger) queue(ctx context.Context, sightings []inventory.Sighting, images map[digest]knownImage) error {
-	var wanted []inventory.Sighting
-	asked := map[string]bool{}
+	if l.due == nil {
+		l.due = map[string]*due{}
+	}
 	for _, sg := range sightings {
-		im := images[digest(sg.Digest)]
-		if asked[sg.Digest] || !l.wanted(im) {
+		if d := l.due[sg.Digest]; d != nil {
+			d.tags++
+			d.pushed = max(d.pushed, millis(sg.Pushed))
 			continue
 		}
-		asked[sg.Digest] = true
-		wanted = append(wanted, sg)
+		im := images[digest(sg.Digest)]
+		if !l.wanted(im, sg.Filled) {
+			continue
+		}
+		l.due[sg.Digest] = &due{sg.Digest, millis(sg.Pushed), 1}
+		if im.state == inventory.StateFailed || im.state == inventory.StateUnsupported {
+			// It waits again, and as one that nobody indexed: no outage may lose it.
+			if err := l.tx.exec(ctx, `UPDATE image SET state = ?, problem = '', indexer = 0 WHERE id = ?`, inventory.StateWaiting, im.id); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
+}
+
+// enqueue queues what has to be indexed: what was pushed on the newest day first, and
+// of one day what most tags point to. What a poll or a webhook finds is news and does
+// not wait behind the images that were there at the first connect.
+func (l *ledger) enqueue(ctx context.Context) error {
+	order := slices.SortedFunc(maps.Values(l.due), func(a, b *due) int {
+		const day = 24 * 60 * 60 * 1000
+		return cmp.Or(cmp.Compare(b.pushed/day, a.pushed/day), cmp.Compare(b.tags, a.tags), cmp.Compare(b.pushed, a.pushed), cmp.Compare(a.digest, b.digest))
+	})
 	if l.in.Watcher != "" {
+		wanted := make([]inventory.Sighting, len(order))
+		for i, d := range order {
+			wanted[i] = inventory.Sighting{Digest: d.digest, Pushed: fromMillis(d.pushed)}
+		}
 		return l.sendOut(ctx, wanted)
 	}
-	var jobs []queue.Job
-	for _, sg := range wanted {
-		jobs = append(jobs, indexJob(sg.Digest, queue.Normal))
+	priority := queue.Soon
+	if l.look.Kind == inventory.LookReconcile {
+		priority = queue.Normal
+	}
+	jobs := make([]queue.Job, len(order))
+	for i, d := range order {
+		jobs[i] = indexJob(d.digest, priority)
 	}
 	n, err := l.tx.enqueue(ctx, jobs...)
 	l.res.Queued += n
@@ -314,12 +353,14 @@ func (l *ledger) queue(ctx context.Context, sightings []inventory.Sighting, imag
 }
 
 // wanted says that an image has to be indexed (again).
-func (l *ledger) wanted(im knownImage) bool {
+func (l *ledger) wanted(im knownImage, filled bool) bool {
 	switch {
 	case l.look.Force, im.state == inventory.StateWaiting && im.indexer == 0:
 		return true
 	case im.state == inventory.StateFailed:
 		return im.retry && l.look.Kind == inventory.LookReconcile || int64(l.look.Indexer) > im.indexer && im.indexer > 0
+	case im.state == inventory.StateUnsupported && im.retry && filled:
+		return true // part of it was not cached
 	case im.state == inventory.StateWaiting:
 		return false // its packages wait for their match
 	}

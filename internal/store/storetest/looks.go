@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -8,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
+	"github.com/tallyman-dev/tallyman/internal/queue"
 	"github.com/tallyman-dev/tallyman/internal/store"
 )
 
@@ -20,6 +23,7 @@ func lookTests() map[string]func(t *testing.T, s *store.Store) {
 		"cursors and hints":            testCursorsHints,
 		"a bad digest changes nothing": testBadDigest,
 		"what is queued":               testQueued,
+		"newest first":                 testNewestFirst,
 		"requests":                     testRequests,
 		"sources":                      testSources,
 	}
@@ -47,6 +51,48 @@ func testLookTwice(t *testing.T, s *store.Store) {
 		{Key: "local", Image: "b", Tag: "1", Digest: Digest("x"), Seen: Start},
 	}
 	if diff := cmp.Diff(want, live); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// testNewestFirst works a first connect in the order of the days, and of one day by
+// the number of tags; what a poll brings goes before all that.
+func testNewestFirst(t *testing.T, s *store.Store) {
+	id := Connect(t, s, "one")
+	day := func(n int) time.Time { return Start.Truncate(24*time.Hour).AddDate(0, 0, -n) }
+	pushed := func(sg inventory.Sighting, at time.Time) inventory.Sighting { sg.Pushed = at; return sg }
+	look := func(kind string, at time.Time, sightings ...inventory.Sighting) {
+		t.Helper()
+		if _, err := s.RecordLook(t.Context(), inventory.Look{Integration: id, Kind: kind, At: at, Sightings: sightings}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look(inventory.LookReconcile, Start,
+		pushed(Sight("local/a:1", Digest("old"), Start), day(9)),
+		pushed(Sight("local/b:1", Digest("one tag"), Start), day(1).Add(2*time.Hour)),
+		pushed(Sight("local/c:1", Digest("two tags"), Start), day(1)), pushed(Sight("local/c:2", Digest("two tags"), Start), day(1)),
+		pushed(Sight("local/d:1", Digest("newest"), Start), day(0)))
+	look(inventory.LookPoll, After(time.Minute), pushed(Sight("local/e:1", Digest("news"), After(time.Minute)), day(20)))
+	var got []string
+	done := make(chan struct{})
+	h := queue.Handler{Do: func(_ context.Context, w queue.Work) error {
+		var args store.DigestArgs
+		err := json.Unmarshal(w.Args, &args)
+		if got = append(got, args.Digest); len(got) == 5 {
+			close(done)
+		}
+		return err
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Queue().Run(ctx, queue.Handlers{store.JobIndex: h}, 1) }()
+	<-done
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	want := []string{Digest("news"), Digest("newest"), Digest("two tags"), Digest("one tag"), Digest("old")}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
