@@ -87,7 +87,21 @@ func sourceOf(p inventory.Package) (name, version string) {
 	if strings.HasPrefix(name, "linux-signed-") {
 		name = "linux"
 	}
-	return name, version
+	return name, withEpoch(version, p)
+}
+
+// withEpoch gives an RPM's source version the epoch of the package that was built from
+// it: the name of a source package's file, where the version comes from, has none.
+func withEpoch(version string, p inventory.Package) string {
+	if o, ok := orderOf(p.Ecosystem); !ok || o.name != rpmOrder || strings.Contains(version, ":") {
+		return version
+	}
+	base, _ := split(p.Ecosystem)
+	epoch, _, ok := strings.Cut(installedVersion(p, base), ":")
+	if !ok {
+		return version
+	}
+	return epoch + ":" + version
 }
 
 // fold writes a name as its ecosystem compares names.
@@ -148,16 +162,64 @@ func installedVersion(p inventory.Package, base string) string {
 	switch base {
 	case "Go":
 		if fold(base, p.Name) == "stdlib" {
-			// "go1.22.1 X:boringcrypto" is 1.22.1
-			v, _, _ := strings.Cut(strings.TrimPrefix(p.Version, "go"), " ")
-			return v
+			return goRelease(p.Version)
 		}
-	case "Red Hat", "AlmaLinux", "Oracle Linux", "Amazon Linux", "Fedora", "CentOS", "Rocky Linux":
-		if epoch := qualifier(p.PURL, "epoch"); epoch != "" && epoch != "0" && !strings.Contains(p.Version, ":") {
+	case "RubyGems":
+		return gemVersion(p.Version)
+	case "PyPI":
+		// "2.1.0+cu118" is a build of 2.1.0.
+		v, _, _ := strings.Cut(p.Version, "+")
+		return v
+	case "Bitnami":
+		return withoutRevision(p.Version)
+	}
+	if o, ok := orderOf(base); ok && o.name == rpmOrder && !strings.Contains(p.Version, ":") {
+		if epoch := qualifier(p.PURL, "epoch"); epoch != "" && epoch != "0" {
 			return epoch + ":" + p.Version
 		}
 	}
 	return p.Version
+}
+
+// goRelease writes Go's own version as modules are written: "go1.22.1 X:boringcrypto"
+// is 1.22.1, and "go1.21rc2" is 1.21.0-rc.2.
+func goRelease(text string) string {
+	v, _, _ := strings.Cut(strings.TrimPrefix(text, "go"), " ")
+	for _, stage := range [...]string{"rc", "beta"} {
+		number, n, ok := strings.Cut(v, stage)
+		if !ok || !plainNumbers(number) || !digits(n) {
+			continue
+		}
+		for strings.Count(number, ".") < 2 {
+			number += ".0"
+		}
+		return number + "-" + stage + "." + n
+	}
+	return v
+}
+
+// gemVersion leaves out the platform that a gem was built for: "1.18.2-x86_64-linux" is
+// 1.18.2. Gems write their pre-releases with dots.
+func gemVersion(text string) string {
+	v, platform, ok := strings.Cut(text, "-")
+	if !ok || platform == "" || !letter(platform[0]) || !plainNumbers(v) {
+		return text
+	}
+	for _, pre := range [...]string{"pre", "rc", "alpha", "beta", "dev"} {
+		if strings.HasPrefix(platform, pre) {
+			return text
+		}
+	}
+	return v
+}
+
+// withoutRevision leaves out how often Bitnami packed a version: "1.24.0-2" is 1.24.0.
+func withoutRevision(text string) string {
+	v, revision, ok := strings.Cut(text, "-")
+	if !ok || !digits(revision) || !plainNumbers(v) {
+		return text
+	}
+	return v
 }
 
 // qualifier is the value of a purl's qualifier, "" when it has none. Values that need

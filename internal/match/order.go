@@ -10,6 +10,8 @@ import (
 
 const maxVersion = 512 // bytes; beyond, parsing costs more than any version is worth
 
+const rpmOrder = "RPM" // as a verdict's Comparator names it
+
 // order is how an ecosystem sorts its versions.
 type order struct {
 	name string // as a verdict's Comparator says it
@@ -30,7 +32,7 @@ func orderOf(ecosystem string) (order, bool) {
 		return order{"apk", "Alpine", quickAlpine}, true
 	case "Red Hat", "AlmaLinux", "Rocky Linux", "Oracle Linux", "Amazon Linux", "Azure Linux", "Photon OS", "Fedora",
 		"CentOS", "SUSE", "openSUSE", "openEuler", "Mageia":
-		return order{"RPM", "Red Hat", nil}, true
+		return order{rpmOrder, "Red Hat", nil}, true
 	case "npm", "Go", "crates.io", "Hex", "Julia", "SwiftURL", "Bitnami", "Bioconductor", "ConanCenter", "GHC",
 		"GitHub Actions", "VSCode", "Docker Hardened Images":
 		return order{"SemVer", "npm", quickSemver}, true

@@ -42,7 +42,7 @@ func judge(v *version, entry *inventory.Affected) outcome {
 			out.fixed = span.next
 		}
 	}
-	if listed(v.text, entry.Versions) {
+	if listed(v, entry.Versions) {
 		out.hit, out.listed, out.err = true, true, nil
 		return out
 	}
@@ -258,26 +258,36 @@ func (at edge) start(events []inventory.Event) string {
 	return from
 }
 
-// listed looks a version up as it is written, and with its letters' case and a leading
-// "v" left out of account.
-func listed(text string, versions []string) bool {
-	plain := strings.TrimPrefix(text, "v")
+// listed looks a version up as it is written, with its letters' case and a leading "v"
+// left out of account; where an ecosystem holds 1.0 and 1.0.0 to be one version, so too.
+func listed(v *version, versions []string) bool {
 	for _, one := range versions {
-		if len(one)-len(plain) > 1 || len(plain)-len(one) > 0 {
-			continue
+		if sameText(v.text, one) {
+			return true
 		}
-		if strings.EqualFold(strings.TrimPrefix(one, "v"), plain) {
+	}
+	switch v.order.name {
+	case "PEP 440", "RubyGems", "NuGet", "Packagist", "Maven":
+	default:
+		return false
+	}
+	for _, one := range versions {
+		if c, ok := quickNumbers(v.text, one); ok && c == 0 {
 			return true
 		}
 	}
 	return false
 }
 
+func sameText(a, b string) bool {
+	return strings.EqualFold(strings.TrimPrefix(a, "v"), strings.TrimPrefix(b, "v"))
+}
+
 // otherStream tells whether a fix was made for another module stream than the package
 // comes from. Red Hat builds several versions of one name side by side as modules;
 // an update of one says nothing of the others.
 func otherStream(v *version, end string) bool {
-	if v.order.name != "RPM" || end == "" {
+	if v.order.name != rpmOrder || end == "" {
 		return false
 	}
 	ours, theirs := strings.Contains(v.text, ".module"), strings.Contains(end, ".module")

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
@@ -53,6 +54,9 @@ func (s *subject) judge(entry *inventory.Affected) outcome {
 	if v == nil {
 		text := versionFor(s.pkg, s.base, name)
 		if problem := versionProblem(s.pkg.Ecosystem, text); problem != "" {
+			if text != "" && slices.Contains(entry.Versions, text) { // listed, whatever it means
+				return outcome{hit: true, listed: true}
+			}
 			return outcome{err: inventory.Errorf(inventory.ErrInvalid, "%s", problem)}
 		}
 		var err error

@@ -24,15 +24,8 @@ func fromPURL(purl, name, version string) inventory.Package {
 	}
 	switch u.Type {
 	case "deb", "apk", "rpm":
-		p.Ecosystem = distroEcosystem(u.Namespace, q["distro"], q["distro_name"])
-		p.SourceName, p.SourceVersion, _ = strings.Cut(strings.TrimSuffix(q["upstream"], ".src.rpm"), "@")
-		if u.Type == "rpm" {
-			p.SourceName, p.SourceVersion = "", "" // advisories name the binary package
-			if e := q["epoch"]; e != "" && e != "0" && !strings.Contains(p.Version, ":") {
-				p.Version = e + ":" + p.Version
-			}
-			break
-		}
+		p.Ecosystem = distroEcosystem(u.Namespace, distroOf(q))
+		p.SourceName, p.SourceVersion = sourceOf(q["upstream"])
 		if e := q["epoch"]; e != "" && e != "0" && !strings.Contains(p.Version, ":") {
 			p.Version = e + ":" + p.Version // Trivy keeps it apart
 		}
@@ -53,6 +46,34 @@ func fromPURL(purl, name, version string) inventory.Package {
 		p.Ecosystem = languageEcosystem(u.Type)
 	}
 	return p
+}
+
+// sourceOf reads the qualifier upstream: "openssl", "glibc@2.36-9", or an RPM's source
+// file "openssl-3.0.7-24.el9.src.rpm", cut from the right.
+func sourceOf(upstream string) (name, version string) {
+	file, ok := strings.CutSuffix(strings.TrimSuffix(upstream, ".nosrc.rpm"), ".src.rpm")
+	if !ok && file == upstream {
+		name, version, _ = strings.Cut(upstream, "@")
+		return name, version
+	}
+	rest, release, ok := cutLast(file)
+	name, number, ok2 := cutLast(rest)
+	if !ok || !ok2 {
+		return "", ""
+	}
+	return name, number + "-" + release
+}
+
+// distroOf is the distribution that a purl's qualifiers name, as "debian-12". Docker
+// Scout keeps name and version apart.
+func distroOf(q map[string]string) string {
+	switch {
+	case q["distro"] != "":
+		return q["distro"]
+	case q["os_name"] != "" && q["os_version"] != "":
+		return q["os_name"] + "-" + q["os_version"]
+	}
+	return q["distro_name"]
 }
 
 func fullName(u packageurl.PackageURL) string {
@@ -93,51 +114,66 @@ func languageEcosystem(purlType string) string {
 }
 
 // distroEcosystem turns what tools write ("debian-12", "debian-12.5", "3.18.4",
-// "redhat-8.7") into OSV's name; "" where it does not say enough.
-func distroEcosystem(namespace, distro, distroName string) string {
-	id, version, ok := cutLast(distro)
+// "redhat-8.7", "opensuse-leap-15.5") into OSV's name; "" where it does not say enough.
+func distroEcosystem(namespace, distro string) string {
+	id, version, ok := cutLast(strings.ToLower(distro))
 	if !ok {
-		id, version = namespace, distro
+		id, version = namespace, strings.ToLower(distro)
 	}
-	if id == "" {
-		id, _, _ = cutLast(distroName)
-	}
-	switch id = strings.ToLower(id); id {
-	case "wolfi":
+	switch {
+	case id == "wolfi" || version == "wolfi" || version == "" && namespace == "wolfi":
 		return "Wolfi"
-	case "chainguard":
+	case id == "chainguard" || version == "chainguard" || version == "" && namespace == "chainguard":
 		return "Chainguard"
-	}
-	if version == "" && (namespace == "wolfi" || namespace == "chainguard") {
-		return strings.ToUpper(namespace[:1]) + namespace[1:]
-	}
-	if version == "" || strings.Trim(version, "0123456789.") != "" {
+	case id == "alpine" && (version == "edge" || strings.Contains(version, "_alpha")):
+		return "Alpine:edge"
+	case strings.HasPrefix(version, "tumbleweed") || strings.HasSuffix(id, "tumbleweed"):
+		return "openSUSE:Tumbleweed"
+	case version == "" || strings.Trim(version, "0123456789.") != "":
 		return ""
 	}
-	parts := strings.Split(version, ".")
+	major, minor, _ := strings.Cut(version, ".")
+	minor, _, _ = strings.Cut(minor, ".")
 	switch id {
-	case "debian":
-		return "Debian:" + parts[0]
 	case "ubuntu":
-		if len(parts) > 1 && parts[1] == "04" && len(parts[0]) == 2 && (parts[0][1]-'0')%2 == 0 {
-			return "Ubuntu:" + version + ":LTS"
+		if minor == "04" && len(major) == 2 && (major[1]-'0')%2 == 0 {
+			return "Ubuntu:" + major + "." + minor + ":LTS"
 		}
 		return "Ubuntu:" + version
 	case "alpine":
-		if len(parts) < 2 {
+		if minor == "" {
 			return ""
 		}
-		return "Alpine:v" + parts[0] + "." + parts[1]
+		return "Alpine:v" + major + "." + minor
+	case "opensuse-leap", "opensuse.leap":
+		return "openSUSE:Leap " + version
+	case "sles", "sled", "suse linux enterprise server", "suse.linux.enterprise.server":
+		if minor == "" || minor == "0" {
+			return "SUSE:Linux Enterprise Server " + major
+		}
+		return "SUSE:Linux Enterprise Server " + major + " SP" + minor
+	}
+	if prefix := byMajor(id); prefix != "" {
+		return prefix + major
+	}
+	return ""
+}
+
+// byMajor is the name of a distribution whose advisories are kept by major release.
+func byMajor(id string) string {
+	switch id {
+	case "debian":
+		return "Debian:"
 	case "almalinux", "alma":
-		return "AlmaLinux:" + parts[0]
+		return "AlmaLinux:"
 	case "rocky":
-		return "Rocky Linux:" + parts[0]
+		return "Rocky Linux:"
 	case "rhel", "redhat":
-		return "Red Hat:enterprise_linux:" + parts[0]
+		return "Red Hat:enterprise_linux:"
 	case "mageia":
-		return "Mageia:" + parts[0]
-	case "azurelinux", "mariner":
-		return "Azure Linux:" + parts[0]
+		return "Mageia:"
+	case "azurelinux", "mariner", "cbl-mariner":
+		return "Azure Linux:"
 	}
 	return ""
 }
