@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
 func one(name string) string { return "/api/v1/integrations/" + url.PathEscape(name) }
@@ -203,9 +205,10 @@ func (c *Client) RevokeToken(ctx context.Context, name string) error {
 	return c.drop(ctx, "/api/v1/tokens/"+url.PathEscape(name))
 }
 
-// CreateSigninLink makes a one-time link into the dashboard.
-func (c *Client) CreateSigninLink(ctx context.Context) (SigninLink, error) {
-	return call[SigninLink](ctx, c, http.MethodPost, "/api/v1/signin-links", nil)
+// CreateSigninLink makes a one-time link into the dashboard for a user; with no name, one
+// for whoever sets the server up, ErrConflict when that is done.
+func (c *Client) CreateSigninLink(ctx context.Context, user string) (SigninLink, error) {
+	return call[SigninLink](ctx, c, http.MethodPost, "/api/v1/signin-links", inventory.NewSigninLink{User: user})
 }
 
 // Caller answers who the server takes this client for.

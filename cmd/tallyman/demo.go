@@ -21,6 +21,7 @@ import (
 
 const (
 	demoIntegration = "demo"
+	demoUser        = "demo"
 	demoPause       = 8 * time.Second // before the late push, so that there is something to watch
 	demoPatience    = 5 * time.Minute // with --once: longer than the slowest machine needs
 )
@@ -133,7 +134,7 @@ func (a *app) act(ctx context.Context, p *platform, sim *simulator, l net.Listen
 		return inventory.Status{}, fmt.Errorf("%s: %w", what, err)
 	}
 	if !once {
-		if err := a.welcome(ctx, p, l, false); err != nil {
+		if err := a.welcomeDemo(ctx, api, l); err != nil {
 			return fail("sign-in link", err)
 		}
 	}
@@ -176,6 +177,21 @@ func (a *app) act(ctx context.Context, p *platform, sim *simulator, l net.Listen
 	}
 	a.say("Ctrl-C ends the demo and removes what it made")
 	return st, nil
+}
+
+// welcomeDemo prints a link that signs in once as an administrator of the demo's own.
+func (a *app) welcomeDemo(ctx context.Context, api *client.Client, l net.Listener) error {
+	_, err := api.AddUser(ctx, inventory.NewAccount{Name: demoUser, Role: inventory.RoleAdmin})
+	if err != nil && !errors.Is(err, inventory.ErrConflict) {
+		return err
+	}
+	link, err := api.CreateSigninLink(ctx, demoUser)
+	if err != nil {
+		return err
+	}
+	base := baseOf(l, false)
+	fmt.Fprintf(a.stderr, "tallyman serves %s\nsign in once with %s%s\n", base, base, link.Path)
+	return nil
 }
 
 // connectDemo does what a user does: test, save, and set the webhook up in Artifactory.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"time"
@@ -54,9 +55,9 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	formats := sbomFormats()
 	v := buildVersion()
 	// What pages do besides reading, they ask of the API, as the commands do.
-	asks := client.Local(api.AsLocal(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.api.ServeHTTP(w, r) })))
+	asks := client.Local(api.AsLocal(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.api.ServeHTTP(w, r) }), operator()))
 	if p.dashboard, err = dashboard.New(dashboard.Options{
-		Store: st, Reader: reader, Hub: hub, Search: asks, Teller: asks, Exceptions: asks, Log: a.log, Version: v.Version, SBOMFormats: slices.Sorted(maps.Keys(formats)),
+		Store: st, Accounts: st, Reader: reader, Hub: hub, Search: asks, Teller: asks, Exceptions: asks, Log: a.log, Version: v.Version, SBOMFormats: slices.Sorted(maps.Keys(formats)),
 	}); err != nil {
 		p.close()
 		return nil, err
@@ -86,7 +87,15 @@ func (a *app) sealKey() (seal.Key, error) {
 }
 
 // local is the API in this process, as the administrator of this machine.
-func (p *platform) local() *client.Client { return client.Local(api.AsLocal(p.api)) }
+func (p *platform) local() *client.Client { return client.Local(api.AsLocal(p.api, operator())) }
+
+// operator is who calls a command, by the name that the system knows.
+func operator() string {
+	if who, err := user.Current(); err == nil && who.Username != "" {
+		return who.Username
+	}
+	return "local"
+}
 
 // handler is everything that serve listens for.
 func (p *platform) handler() http.Handler {

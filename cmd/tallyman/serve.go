@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tallyman-dev/tallyman/internal/config"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
@@ -28,7 +29,8 @@ func newServe(a *app) *cobra.Command {
 		Short: "Watch, index, match, and serve the pages and the API",
 		Long: `Runs everything in one process over the store in the data directory, or over PostgreSQL
 (--database), where any number of processes may share the work (--role worker).
-At start it prints a link that signs you in once; ` + "`tallyman token link`" + ` prints another.`,
+At first start it prints a link that makes the administrator; ` + "`tallyman token link`" + ` prints
+another. With TALLYMAN_ADMIN_PASSWORD_FILE an administrator named admin is made instead.`,
 		Example: `  tallyman serve
   tallyman serve --listen 0.0.0.0:8080 --tls-cert cert.pem --tls-key key.pem
   tallyman serve --database postgres://tallyman@db/tallyman --role worker`,
@@ -97,20 +99,63 @@ func (a *app) serve(ctx context.Context, s server) error {
 	return g.Wait()
 }
 
-// welcome prints where the pages are and a link that signs in once.
+// firstUser is the administrator that TALLYMAN_ADMIN_PASSWORD makes.
+const firstUser = "admin"
+
+// welcome prints where the pages are and how to get in: the first time with a link that
+// makes the administrator, unless the environment does.
 func (a *app) welcome(ctx context.Context, p *platform, l net.Listener, secure bool) error {
-	link, err := p.local().CreateSigninLink(ctx)
+	base := baseOf(l, secure)
+	fmt.Fprintf(a.stderr, "tallyman serves %s\n", base)
+	needed, err := p.store.NeedsSetup(ctx)
 	if err != nil {
 		return err
 	}
+	if needed {
+		if needed, err = a.firstAdmin(ctx, p); err != nil {
+			return err
+		}
+	}
+	if !needed {
+		fmt.Fprintf(a.stderr, "sign in at %s/signin\n", base)
+		return nil
+	}
+	link, err := p.local().CreateSigninLink(ctx, "")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stderr, "set it up at %s%s\n(good once, until %s; `tallyman token link` prints another)\n",
+		base, link.Path, link.Expires.UTC().Format(time.RFC3339))
+	return nil
+}
+
+// firstAdmin makes the administrator whose password the environment holds, and tells
+// whether one is still needed.
+func (a *app) firstAdmin(ctx context.Context, p *platform) (needed bool, err error) {
+	password, err := config.Secret(a.env, "TALLYMAN_ADMIN_PASSWORD")
+	if err != nil || password == "" {
+		return true, err
+	}
+	_, err = p.local().AddUser(ctx, inventory.NewAccount{Name: firstUser, Role: inventory.RoleAdmin, Password: password})
+	var told *inventory.Error
+	switch {
+	case errors.Is(err, inventory.ErrConflict): // another process was first
+		return false, nil
+	case errors.As(err, &told):
+		return true, inventory.Errorf(told.Kind, "TALLYMAN_ADMIN_PASSWORD: %s", told.Msg).WithRemedy("%s", told.Remedy)
+	case err != nil:
+		return true, err
+	}
+	fmt.Fprintf(a.stderr, "made the administrator %s with the password of TALLYMAN_ADMIN_PASSWORD\n", firstUser)
+	return false, nil
+}
+
+func baseOf(l net.Listener, secure bool) string {
 	scheme := "http"
 	if secure {
 		scheme = "https"
 	}
-	base := scheme + "://" + reachable(l.Addr())
-	fmt.Fprintf(a.stderr, "tallyman serves %s\nsign in once with %s%s\n(good until %s; `tallyman token link` prints another)\n",
-		base, base, link.Path, link.Expires.UTC().Format(time.RFC3339))
-	return nil
+	return scheme + "://" + reachable(l.Addr())
 }
 
 // reachable is the address to type into a browser on this machine.

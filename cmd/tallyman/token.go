@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -16,7 +17,7 @@ func newToken(a *app) *cobra.Command {
 		Use:   "token",
 		Short: "Tokens for machines, and links into the dashboard for people",
 		Example: `  tallyman token create ci --scope read --expires 720h
-  tallyman token link
+  tallyman token link ada
   tallyman token list`,
 	}
 	cmd.AddCommand(newTokenCreate(a), newTokenList(a), newTokenRevoke(a), newTokenLink(a))
@@ -108,16 +109,20 @@ func newTokenRevoke(a *app) *cobra.Command {
 
 func newTokenLink(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "link",
-		Short: "Print a one-time link that signs you in to the dashboard",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use:   "link [USER]",
+		Short: "Print a one-time link into the dashboard",
+		Long: `Prints a link that signs a user in once, good for 15 minutes. Without a user it is the
+link that makes the first administrator, as long as there is none.`,
+		Example: `  tallyman token link
+  tallyman token link ada`,
+		Args: atMost("USER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			api, done, err := a.backend(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer done()
-			link, err := api.CreateSigninLink(cmd.Context())
+			link, err := api.CreateSigninLink(cmd.Context(), strings.Join(args, ""))
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
@@ -19,12 +20,13 @@ type Store interface {
 	AssessStore
 	AdviceStore
 	ExceptionStore
+	AccountStore
 	Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagPage, error)
 	TagHistory(ctx context.Context, tagID int64) ([]inventory.TagMove, error)
 	Trend(ctx context.Context, since time.Time) ([]inventory.TrendPoint, error)
 	AddHint(ctx context.Context, integration int64, h inventory.Hint) error
 
-	CreateSigninLink(ctx context.Context, expires time.Time) (secret string, err error)
+	CreateSigninLink(ctx context.Context, user string, expires time.Time) (secret string, err error)
 	CreateToken(ctx context.Context, name, scope string, expires *time.Time) (secret string, err error)
 	Token(ctx context.Context, secret string) (inventory.Token, error)
 	Tokens(ctx context.Context) ([]inventory.Token, error)
@@ -59,6 +61,9 @@ type Options struct {
 	// SignedIn answers who is signed in to the dashboard with this request;
 	// ErrUnauthorized when nobody is.
 	SignedIn func(*http.Request) (inventory.User, error)
+	// Origin is what browsers take us for (https://tally.example.com) where a proxy hides
+	// it from us; empty = as they called us.
+	Origin string
 	// Ready answers nil when the server can do its work.
 	Ready func(context.Context) error
 	// Hook reads the webhooks of Artifactory.
@@ -106,6 +111,10 @@ func New(o Options) *API {
 		a.maxImport = 4 << 30
 	}
 	a.version.SBOMFormats = a.sbomFormats()
+	if o.Origin != "" {
+		// A setting that is no origin is refused where settings are read.
+		_ = a.crossOrigin.AddTrustedOrigin(o.Origin)
+	}
 	table := routes()
 	a.openAPI = describe(table, a.version)
 	for _, rt := range table {
@@ -130,19 +139,40 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // guarded lets through who may use a route, and tells what goes wrong in it.
 func (a *API) guarded(rt route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := a.allow(r, rt.need); err != nil {
+		id, err := a.allow(r, rt.need)
+		if err != nil {
 			a.fail(w, r, err)
 			return
 		}
+		r, actor := id.acting(r)
 		if err := rt.serve(a, w, r); err != nil {
 			a.fail(w, r, err)
+			return
 		}
+		if rt.changes() && !actor.Noted() {
+			a.note(r, rt.method+" "+rt.path)
+		}
+	}
+}
+
+// changes says that a route is for changing something: those that only answer a question
+// may be used by viewers, and what watchers deliver is told by the ledger itself.
+func (rt route) changes() bool { return rt.method != http.MethodGet && rt.need >= Edit }
+
+// note puts into the log of changes what nothing else put there.
+func (a *API) note(r *http.Request, action string) {
+	var subject []string
+	for _, name := range pathParameters(r.Pattern) {
+		subject = append(subject, r.PathValue(name))
+	}
+	if err := a.store.Audit(r.Context(), action, strings.Join(subject, " "), nil); err != nil {
+		a.log.ErrorContext(r.Context(), "change not noted", slog.String("action", action), slog.Any("error", err))
 	}
 }
 
 // unknownRoute tells a wrong path only to those who may know the right ones.
 func (a *API) unknownRoute(w http.ResponseWriter, r *http.Request) {
-	if err := a.allow(r, SignedIn); err != nil {
+	if _, err := a.allow(r, SignedIn); err != nil {
 		a.fail(w, r, err)
 		return
 	}

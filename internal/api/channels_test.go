@@ -81,7 +81,7 @@ func telling(t *testing.T) (*tellerBook, *httptest.Server, *client.Client) {
 	h := api.New(o)
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	return b, srv, client.Local(api.AsLocal(h))
+	return b, srv, client.Local(api.AsLocal(h, "local"))
 }
 
 func TestChannelsByTheClient(t *testing.T) {

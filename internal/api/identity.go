@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 
@@ -22,27 +23,21 @@ const (
 	Admin                      // administrators and admin tokens
 )
 
-// Roles of people.
-const (
-	RoleViewer = "viewer"
-	RoleEditor = "editor"
-	RoleAdmin  = "admin"
-)
-
 // identity is who calls, and how far that reaches.
 type identity struct {
-	name    string
-	reach   Permission
-	session bool // a browser sent it by itself, so the request's origin must be checked
+	name  string
+	via   string // inventory.ViaSession: a browser sent it by itself, so the request's origin must be checked
+	reach Permission
 }
 
 type identityKey struct{}
 
-// AsLocal serves every request as the administrator of this machine. It is for the
-// commands that call the handler in the same process, never for a listener.
-func AsLocal(h http.Handler) http.Handler {
+// AsLocal serves every request as the administrator of this machine, under the name of
+// whoever calls the command. It is for the commands that call the handler in the same
+// process, never for a listener.
+func AsLocal(h http.Handler, name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := context.WithValue(r.Context(), identityKey{}, identity{name: "local", reach: Admin})
+		ctx := context.WithValue(r.Context(), identityKey{}, identity{name: name, via: inventory.ViaCommand, reach: Admin})
 		h.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
@@ -65,7 +60,7 @@ func (a *API) identify(r *http.Request) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
-	return identity{name: user.Name, reach: reachOfRole(user.Role), session: true}, nil
+	return identity{name: user.Name, via: inventory.ViaSession, reach: reachOfRole(user.Role)}, nil
 }
 
 // bearer checks a token. The store compares hashes, so time tells nothing.
@@ -81,7 +76,7 @@ func (a *API) bearer(ctx context.Context, header string) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
-	return identity{name: "token " + token.Name, reach: reachOfScope(token.Scope)}, nil
+	return identity{name: token.Name, via: inventory.ViaToken, reach: reachOfScope(token.Scope)}, nil
 }
 
 func badToken() error {
@@ -91,11 +86,11 @@ func badToken() error {
 
 func reachOfRole(role string) Permission {
 	switch role {
-	case RoleAdmin:
+	case inventory.RoleAdmin:
 		return Admin
-	case RoleEditor:
+	case inventory.RoleEditor:
 		return Edit
-	case RoleViewer:
+	case inventory.RoleViewer:
 		return Read
 	}
 	return Open
@@ -113,29 +108,48 @@ func reachOfScope(scope string) Permission {
 	return Open
 }
 
-// allow answers nil when the caller may use a route that needs need.
-func (a *API) allow(r *http.Request, need Permission) error {
-	if need == Open {
-		return nil
-	}
+// allow answers who calls when they may use a route that needs need.
+func (a *API) allow(r *http.Request, need Permission) (identity, error) {
 	id, err := a.identify(r)
 	if err != nil {
-		return err
+		return id, err
 	}
 	if id.reach == Open {
-		return inventory.Errorf(inventory.ErrUnauthorized, "not signed in").
+		return id, inventory.Errorf(inventory.ErrUnauthorized, "not signed in").
 			WithRemedy("send a token (Authorization: Bearer …) or sign in to the dashboard")
 	}
-	if id.session {
+	if id.via == inventory.ViaSession {
 		if err := a.crossOrigin.Check(r); err != nil {
-			return inventory.Errorf(inventory.ErrForbidden, "the request comes from another site")
+			return id, inventory.Errorf(inventory.ErrForbidden, "the request comes from another site")
 		}
 	}
 	if id.reach < need {
-		return inventory.Errorf(inventory.ErrForbidden, "%s may not do this", id.name).
+		return id, inventory.Errorf(inventory.ErrForbidden, "%s may not do this", id).
 			WithRemedy("%s", needs(need))
 	}
-	return nil
+	return id, nil
+}
+
+// String names the caller in sentences.
+func (id identity) String() string {
+	if id.via == inventory.ViaToken {
+		return "token " + id.name
+	}
+	return id.name
+}
+
+// acting is the request as an act of the caller: whatever it changes is noted under
+// their name. A page that asks in the same process acts for whoever looks at it.
+func (id identity) acting(r *http.Request) (*http.Request, *inventory.Actor) {
+	if actor := inventory.ActorOf(r.Context()); actor != nil && id.via == inventory.ViaCommand {
+		return r, actor
+	}
+	actor := &inventory.Actor{Name: id.name, Via: id.via}
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		actor.Address = host
+	}
+	ctx := context.WithValue(r.Context(), identityKey{}, id)
+	return r.WithContext(inventory.WithActor(ctx, actor)), actor
 }
 
 func needs(p Permission) string {

@@ -74,6 +74,9 @@ func (a *API) testConnection(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := a.store.Audit(r.Context(), "connection tested", origin(test.URL), map[string]bool{"ok": result.OK}); err != nil {
+		return err
+	}
 	return reply(w, r, http.StatusOK, result)
 }
 

@@ -33,6 +33,8 @@ type ledger struct {
 	slow    chan struct{} // when set, AddHint waits for it
 	broken  error
 	except  []inventory.Exception
+	users   []inventory.Account
+	audited []inventory.AuditEntry
 }
 
 func newLedger() *ledger {
@@ -202,7 +204,7 @@ func (l *ledger) AddHint(ctx context.Context, _ int64, h inventory.Hint) error {
 	return nil
 }
 
-func (l *ledger) CreateSigninLink(context.Context, time.Time) (string, error) {
+func (l *ledger) CreateSigninLink(context.Context, string, time.Time) (string, error) {
 	return "one-time", nil
 }
 

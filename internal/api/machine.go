@@ -11,8 +11,12 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
-// linkTime is how long a one-time link into the dashboard waits to be used.
-const linkTime = 15 * time.Minute
+// How long one-time links into the dashboard wait to be used: one that signs in, and one
+// that sets up, which is good for nothing once there is an administrator.
+const (
+	linkTime  = 15 * time.Minute
+	setupTime = 24 * time.Hour
+)
 
 func (a *API) getAdvisories(w http.ResponseWriter, r *http.Request) error {
 	st, err := a.store.Status(r.Context())
@@ -114,12 +118,20 @@ func (a *API) revokeToken(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) createSigninLink(w http.ResponseWriter, r *http.Request) error {
-	expires := time.Now().UTC().Add(linkTime).Truncate(time.Second)
-	secret, err := a.store.CreateSigninLink(r.Context(), expires)
+	var want inventory.NewSigninLink
+	if err := readJSON(w, r, &want); err != nil {
+		return err
+	}
+	path, lasts := "/signin/", linkTime
+	if want.User == "" {
+		path, lasts = "/setup/", setupTime
+	}
+	expires := time.Now().UTC().Add(lasts).Truncate(time.Second)
+	secret, err := a.store.CreateSigninLink(r.Context(), want.User, expires)
 	if err != nil {
 		return err
 	}
-	return reply(w, r, http.StatusCreated, inventory.SigninLink{Path: "/signin/" + secret, Expires: expires})
+	return reply(w, r, http.StatusCreated, inventory.SigninLink{Path: path + secret, Expires: expires})
 }
 
 func (a *API) getCaller(w http.ResponseWriter, r *http.Request) error {
@@ -128,7 +140,7 @@ func (a *API) getCaller(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	names := map[Permission]string{SignedIn: "ingest", Read: "read", Edit: "edit", Admin: "admin"}
-	return reply(w, r, http.StatusOK, inventory.Caller{Name: id.name, Reach: names[id.reach]})
+	return reply(w, r, http.StatusOK, inventory.Caller{Name: id.String(), Reach: names[id.reach]})
 }
 
 func (a *API) getVersion(w http.ResponseWriter, r *http.Request) error {

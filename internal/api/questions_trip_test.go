@@ -17,7 +17,7 @@ func TestClientAsksQuestions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for way, c := range map[string]*client.Client{"http": remote, "local": client.Local(api.AsLocal(h))} {
+	for way, c := range map[string]*client.Client{"http": remote, "local": client.Local(api.AsLocal(h, "local"))} {
 		ctx := t.Context()
 		must := func(what string, err error) {
 			t.Helper()

@@ -56,7 +56,7 @@ func imageParameters() []parameter {
 
 // routes is the whole of /api/v1.
 func routes() []route {
-	all := [][]route{integrationRoutes(), imageRoutes(), searchRoutes(), explainRoutes(), exceptionRoutes(), assessRoutes(), adviceRoutes(), machineRoutes(), channelRoutes()}
+	all := [][]route{integrationRoutes(), imageRoutes(), searchRoutes(), explainRoutes(), exceptionRoutes(), assessRoutes(), adviceRoutes(), machineRoutes(), channelRoutes(), accountRoutes()}
 	var out []route
 	for _, some := range all {
 		out = append(out, some...)
@@ -173,8 +173,8 @@ func machineRoutes() []route {
 			status: 204, serve: (*API).revokeToken,
 		},
 		{
-			method: "POST", path: "/api/v1/signin-links", need: Admin, summary: "Create a one-time link into the dashboard",
-			status: 201, reply: inventory.SigninLink{}, serve: (*API).createSigninLink,
+			method: "POST", path: "/api/v1/signin-links", need: Admin, summary: "Create a one-time link into the dashboard: for a user, or for whoever sets Tallyman up",
+			body: inventory.NewSigninLink{}, status: 201, reply: inventory.SigninLink{}, serve: (*API).createSigninLink,
 		},
 		{
 			method: "GET", path: "/api/v1/me", need: SignedIn, summary: "Who calls",

@@ -27,7 +27,7 @@ func TestClientOverHTTPAndInProcess(t *testing.T) {
 				return err
 			}}}
 			h := api.New(o)
-			c := client.Local(api.AsLocal(h))
+			c := client.Local(api.AsLocal(h, "local"))
 			if way == "http" {
 				srv := httptest.NewServer(h)
 				defer srv.Close()
@@ -133,8 +133,24 @@ func walk(t *testing.T, c *client.Client) {
 	_, err = c.Tokens(ctx)
 	must("tokens", err)
 	must("revoke", c.RevokeToken(ctx, "ci"))
-	link, err := c.CreateSigninLink(ctx)
+	link, err := c.CreateSigninLink(ctx, "m.okafor")
 	must("link", err)
+	_, err = c.AddUser(ctx, client.NewAccount{Name: "eve", Role: "viewer", Password: "four plain words"})
+	must("add user", err)
+	eve, err := c.ChangeUser(ctx, "eve", client.AccountChange{Role: "editor"})
+	must("change user", err)
+	users, err := c.Users(ctx)
+	must("users", err)
+	sessions, err := c.Sessions(ctx, "eve")
+	must("sessions", err)
+	ended, err := c.EndSessions(ctx, "eve", "")
+	must("end sessions", err)
+	must("remove user", c.RemoveUser(ctx, "eve"))
+	log, err := c.Audit(ctx, client.AuditFilter{Limit: 10})
+	must("audit", err)
+	if eve.Role != "editor" || len(users) != 1 || len(sessions) != 2 || ended != 2 || len(log.Entries) == 0 {
+		t.Errorf("%+v %+v %+v %d %+v", eve, users, sessions, ended, log)
+	}
 	who, err := c.Caller(ctx)
 	must("caller", err)
 	v, err := c.Version(ctx)

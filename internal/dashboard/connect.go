@@ -124,6 +124,9 @@ func (d *Dashboard) tryForm(w http.ResponseWriter, r *http.Request, v visit, p f
 	if err != nil {
 		return d.refuse(w, r, v, p, err)
 	}
+	if err := d.Accounts.Audit(r.Context(), "connection tested", originOf(p.Form.URL), map[string]bool{"ok": result.OK}); err != nil {
+		return err
+	}
 	p.Form.Draft = d.drafts.keep(p.Form.change().Secret, v.user.Name, v.at)
 	p.tested(result, started, v.at)
 	return d.showForm(w, r, v, http.StatusOK, p)
@@ -184,15 +187,28 @@ func (d *Dashboard) newHookSecret(w http.ResponseWriter, r *http.Request, v visi
 
 // hookURL is where Artifactory sends its webhooks.
 func (d *Dashboard) hookURL(r *http.Request, name string) string {
-	base := strings.TrimRight(d.PublicURL, "/")
-	if base == "" {
-		scheme := "http"
-		if d.secure(r) {
-			scheme = "https"
-		}
-		base = scheme + "://" + r.Host + d.Base
+	return d.address(r) + "/hooks/artifactory/" + url.PathEscape(name)
+}
+
+// address is how others reach us, without a slash at the end.
+func (d *Dashboard) address(r *http.Request) string {
+	if d.PublicURL != "" {
+		return strings.TrimRight(d.PublicURL, "/")
 	}
-	return base + "/hooks/artifactory/" + url.PathEscape(name)
+	scheme := "http"
+	if d.secure(r) {
+		scheme = "https"
+	}
+	return scheme + "://" + r.Host + d.Base
+}
+
+// originOf is scheme, host and port of an address.
+func originOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // subscription is the webhook as Artifactory's REST interface takes it.

@@ -21,7 +21,7 @@ var templateFiles embed.FS
 //go:embed static
 var staticFiles embed.FS
 
-// Store is what the pages read, and where sessions are kept.
+// Store is what the pages read.
 type Store interface {
 	Status(ctx context.Context) (inventory.Status, error)
 	Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagPage, error)
@@ -44,10 +44,6 @@ type Store interface {
 	Feeds(ctx context.Context) ([]inventory.Feed, error)
 	Happened(ctx context.Context, limit int) ([]inventory.FleetEvent, error)
 	HappenedTo(ctx context.Context, digests []string, findings []inventory.Finding, limit int) ([]inventory.FleetEvent, error)
-
-	UseSigninLink(ctx context.Context, secret string) (session string, err error)
-	Session(ctx context.Context, secret string) (inventory.User, error)
-	EndSession(ctx context.Context, secret string) error
 }
 
 // Reader opens the dossier of a reference.
@@ -69,14 +65,16 @@ type Hub interface {
 	Delete(ctx context.Context, name string) error
 }
 
-// Options is what the composition root gives; all but Search, Base, PublicURL, Secure and
-// Formats are needed.
+// Options is what the composition root gives; all but Search, OpenID, Base, PublicURL,
+// Secure and Formats are needed.
 type Options struct {
-	Store  Store
-	Reader Reader
-	Hub    Hub
-	Search Searcher // nil = packages are not searched
-	Teller Teller
+	Store    Store
+	Accounts Accounts
+	Reader   Reader
+	Hub      Hub
+	Search   Searcher // nil = packages are not searched
+	Teller   Teller
+	OpenID   OpenID // nil = people sign in here alone
 	// Exceptions keeps decisions that findings do not count.
 	Exceptions Excepter
 	Log        *slog.Logger
@@ -102,6 +100,8 @@ type Dashboard struct {
 	crossOrigin *http.CrossOriginProtection
 	tally       tally
 	drafts      drafts
+	limits      *limits
+	table       []route
 	streams     streams
 	done        chan struct{}
 	close       sync.Once
@@ -115,7 +115,12 @@ func New(o Options) (*Dashboard, error) {
 	}
 	d := &Dashboard{
 		Options: o, mux: http.NewServeMux(), crossOrigin: http.NewCrossOriginProtection(),
-		drafts: drafts{kept: map[string]draft{}}, done: make(chan struct{}),
+		drafts: drafts{kept: map[string]draft{}}, limits: newLimits(), done: make(chan struct{}),
+	}
+	if o.PublicURL != "" {
+		if err := d.crossOrigin.AddTrustedOrigin(originOf(o.PublicURL)); err != nil {
+			return nil, inventory.Errorf(inventory.ErrInvalid, "the public URL is not one: %w", err)
+		}
 	}
 	var err error
 	if d.pages, err = d.parse(); err != nil {
@@ -135,10 +140,15 @@ func (d *Dashboard) Close() { d.close.Do(func() { close(d.done) }) }
 
 // routes is every page and action, with the role that it asks for.
 func (d *Dashboard) routes() {
-	d.mux.HandleFunc("GET /signin", d.signinPage)
-	d.mux.HandleFunc("GET /signin/{secret}", d.signin)
-	d.mux.HandleFunc("POST /signout", d.signout)
-	d.mux.HandleFunc("POST /theme", d.setTheme)
+	d.open("GET /signin", d.signinPage)
+	d.open("POST /signin", d.signin)
+	d.open("GET /signin/openid", d.toProvider)
+	d.open("GET /signin/openid/back", d.fromProvider)
+	d.open("GET /signin/{secret}", d.signinLink)
+	d.open("GET /setup/{secret}", d.setupPage)
+	d.open("POST /setup/{secret}", d.setup)
+	d.open("POST /signout", d.signout)
+	d.open("POST /theme", d.setTheme)
 
 	d.page("GET /{$}", viewer, d.overview)
 	d.page("GET /images", viewer, d.images)
@@ -177,6 +187,19 @@ func (d *Dashboard) routes() {
 	d.page("GET /exceptions", viewer, d.exceptions)
 	d.page("POST /exceptions", editor, d.except)
 	d.page("POST /exceptions/{id}/remove", editor, d.removeException)
+	d.page("GET /settings", viewer, d.settings)
+	d.page("GET /settings/account", viewer, d.account)
+	d.page("POST /settings/account/password", viewer, d.changePassword)
+	d.page("POST /settings/account/sessions", viewer, d.endSessions)
+	d.page("GET /settings/users", admin, d.users)
+	d.page("POST /settings/users", admin, d.addUser)
+	d.page("POST /settings/users/{name}", admin, d.changeUser)
+	d.page("GET /settings/users/{name}/remove", admin, d.removeUserPage)
+	d.page("GET /settings/tokens", admin, d.tokens)
+	d.page("POST /settings/tokens", admin, d.createToken)
+	d.page("POST /settings/tokens/{name}/revoke", admin, d.revokeToken)
+	d.page("GET /settings/audit", admin, d.audit)
+	d.page("GET /settings/redaction", viewer, d.redaction)
 	d.page("GET /live", viewer, d.live)
 	d.page("/", viewer, func(http.ResponseWriter, *http.Request, visit) error {
 		return inventory.Errorf(inventory.ErrNotFound, "there is no such page")

@@ -29,8 +29,12 @@ func ptr[T any](v T) *T { return &v }
 // digest makes a well-formed digest out of any text.
 func digest(s string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(s))) }
 
+// people has another name than the method that it holds.
+type people = dashboard.Accounts
+
 // fleet is a ledger in memory: what the pages and the hub ask of a store, and no more.
 type fleet struct {
+	people       // what is not below: the tests of accounts bring the real one
 	mu           sync.Mutex
 	integrations []inventory.Integration
 	secrets      map[int64]inventory.Secrets
@@ -293,7 +297,12 @@ func (f *fleet) DeleteIntegration(_ context.Context, name string) error {
 	return nil
 }
 
-func (f *fleet) UseSigninLink(_ context.Context, secret string) (string, error) {
+// NeedsSetup and the others of dashboard.Accounts are those that every page needs.
+func (f *fleet) NeedsSetup(context.Context) (bool, error) { return false, nil }
+
+func (f *fleet) Audit(context.Context, string, string, any) error { return nil }
+
+func (f *fleet) UseSigninLink(_ context.Context, secret string, _ inventory.Visitor) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	session, ok := f.links[secret]
@@ -330,7 +339,7 @@ func serve(t *testing.T, f *fleet, change ...func(*dashboard.Options)) *httptest
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	o := dashboard.Options{
-		Store: f, Reader: &api.Reader{Store: f}, Hub: &api.Hub{Store: f, Connector: f, Log: log}, Search: f, Teller: sampleTeller(), Exceptions: sampleExcepter(), Log: log,
+		Store: f, Accounts: f, Reader: &api.Reader{Store: f}, Hub: &api.Hub{Store: f, Connector: f, Log: log}, Search: f, Teller: sampleTeller(), Exceptions: sampleExcepter(), Log: log,
 		Version: "1.4.0", Now: now, SBOMFormats: []string{"cyclonedx", "spdx"},
 	}
 	for _, do := range change {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"path"
 	"strings"
 	"time"
@@ -34,18 +33,32 @@ type visit struct {
 
 func roleOf(name string) role {
 	switch name {
-	case "admin":
+	case inventory.RoleAdmin:
 		return admin
-	case "editor":
+	case inventory.RoleEditor:
 		return editor
-	case "viewer":
+	case inventory.RoleViewer:
 		return viewer
 	}
 	return 0
 }
 
-// page registers a page that asks for a role.
+// route is one line of the table of pages; need 0 = open to everybody.
+type route struct {
+	pattern string
+	need    role
+}
+
+// open registers what nobody has to be signed in for.
+func (d *Dashboard) open(pattern string, serve http.HandlerFunc) {
+	d.table = append(d.table, route{pattern, 0})
+	d.mux.HandleFunc(pattern, serve)
+}
+
+// page registers a page that asks for a role. What it changes is noted under the name of
+// whoever is signed in.
 func (d *Dashboard) page(pattern string, need role, serve func(http.ResponseWriter, *http.Request, visit) error) {
+	d.table = append(d.table, route{pattern, need})
 	d.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		user, err := d.SignedIn(r)
 		if errors.Is(err, inventory.ErrUnauthorized) {
@@ -57,13 +70,43 @@ func (d *Dashboard) page(pattern string, need role, serve func(http.ResponseWrit
 			err = inventory.Errorf(inventory.ErrForbidden, "your role (%s) does not reach this", user.Role).
 				WithRemedy("ask an administrator")
 		}
+		actor := &inventory.Actor{Name: user.Name, Via: inventory.ViaSession, Address: visitor(r).Address}
+		r = r.WithContext(inventory.WithActor(r.Context(), actor))
+		answer := &answer{ResponseWriter: w}
 		if err == nil {
-			err = serve(w, r, v)
+			err = serve(answer, r, v)
 		}
 		if err != nil {
 			d.fail(w, r, v, err)
+			return
+		}
+		if r.Method != http.MethodGet && need >= editor && answer.status < http.StatusBadRequest && !actor.Noted() {
+			d.note(r)
 		}
 	})
+}
+
+// answer remembers how a request was answered.
+type answer struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// note puts into the log of changes that a form was sent which changed nothing that is
+// noted elsewhere, as a test of a connection does.
+func (d *Dashboard) note(r *http.Request) {
+	if err := d.Accounts.Audit(r.Context(), r.Pattern, r.PathValue("name"), nil); err != nil {
+		d.Log.ErrorContext(r.Context(), "change not noted", slog.String("route", r.Pattern), slog.Any("error", err))
+	}
 }
 
 // frame is what every page has around its content.
@@ -175,11 +218,7 @@ func (d *Dashboard) setTheme(w http.ResponseWriter, r *http.Request) {
 		c.Value, c.MaxAge = "", -1
 	}
 	http.SetCookie(w, c)
-	back := r.PostFormValue("here")
-	if u, err := url.Parse(back); err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.Contains(back, `\`) {
-		back = "/"
-	}
-	_ = d.to(w, r, back)
+	_ = d.to(w, r, localPath(r.PostFormValue("here")))
 }
 
 // parse reads every template: each page is the layout, the parts and itself.

@@ -33,6 +33,7 @@ func (d *Dashboard) words() template.FuncMap {
 		"place":  bareAddress,
 		"inc":    func(i int) int { return i + 1 },
 		"path":   url.PathEscape,
+		"kinds":  auditKinds,
 
 		"delivery": deliveryClass,
 		"Delivery": deliveryWord,

@@ -39,8 +39,14 @@ type TokenSecret struct {
 	Secret string `json:"secret"`
 }
 
+// NewSigninLink asks for a one-time way into the dashboard: for a user, or, without one,
+// for whoever sets Tallyman up.
+type NewSigninLink struct {
+	User string `json:"user,omitempty"`
+}
+
 // SigninLink is a one-time way into the dashboard.
 type SigninLink struct {
-	Path    string    `json:"path"` // "/signin/…", below the address of the dashboard
+	Path    string    `json:"path"` // "/signin/…" or "/setup/…", below the address of the dashboard
 	Expires time.Time `json:"expires"`
 }

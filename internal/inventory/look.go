@@ -54,12 +54,6 @@ type Hint struct {
 	Tag   string
 }
 
-// User is who is signed in.
-type User struct {
-	Name string `json:"name"`
-	Role string `json:"role"` // viewer, editor, admin
-}
-
 // Scopes of a token, narrowest first.
 const (
 	ScopeIngest = "ingest"

@@ -39,8 +39,31 @@ func (s *Store) AddChannel(ctx context.Context, c inventory.ChannelChange, host 
 		if err != nil {
 			return err
 		}
-		return s.sealChannel(ctx, tx, id, c)
+		if err := s.sealChannel(ctx, tx, id, c); err != nil {
+			return err
+		}
+		return s.noteChannel(ctx, tx, "channel added", nil, c)
 	})
+}
+
+// noteChannel notes a change of a channel without its address, which is a secret.
+func (s *Store) noteChannel(ctx context.Context, tx *tx, action string, old *inventory.Channel, c inventory.ChannelChange) error {
+	now, err := channelWhere(ctx, tx.reader, `name = ?`, c.Name)
+	if err != nil {
+		return err
+	}
+	var before any
+	if old != nil {
+		before = *old
+	}
+	var replaced []string
+	if c.URL != "" {
+		replaced = append(replaced, "url")
+	}
+	if c.Secret != "" {
+		replaced = append(replaced, "secret")
+	}
+	return tx.note(ctx, s.nowMS(), action, c.Name, before, now, replaced...)
 }
 
 // UpdateChannel saves a changed channel under the same name. A blank URL or secret
@@ -61,7 +84,10 @@ func (s *Store) UpdateChannel(ctx context.Context, c inventory.ChannelChange, ho
 		if err := tx.exec(ctx, `UPDATE notify_channel SET kind = ?, host = ?, settings = ? WHERE id = ?`, c.Kind, host, text, old.ID); err != nil {
 			return err
 		}
-		return s.sealChannel(ctx, tx, old.ID, c)
+		if err := s.sealChannel(ctx, tx, old.ID, c); err != nil {
+			return err
+		}
+		return s.noteChannel(ctx, tx, "channel changed", &old, c)
 	})
 }
 
@@ -168,7 +194,10 @@ func (s *Store) RemoveChannel(ctx context.Context, name string) error {
 				return err
 			}
 		}
-		return tx.exec(ctx, `DELETE FROM notify_channel WHERE id = ?`, c.ID)
+		if err := tx.exec(ctx, `DELETE FROM notify_channel WHERE id = ?`, c.ID); err != nil {
+			return err
+		}
+		return tx.note(ctx, s.nowMS(), "channel removed", name, c, nil)
 	})
 }
 

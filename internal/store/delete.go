@@ -38,7 +38,11 @@ func (s *Store) DeleteIntegration(ctx context.Context, name string) error {
 				return err
 			}
 		}
-		return tx.exec(ctx, `DELETE FROM integration WHERE id = ?`, in.ID)
+		if err := tx.exec(ctx, `DELETE FROM integration WHERE id = ?`, in.ID); err != nil {
+			return err
+		}
+		in.Keys = nil
+		return tx.note(ctx, s.nowMS(), "integration deleted", name, in, nil)
 	})
 }
 

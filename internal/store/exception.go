@@ -24,25 +24,7 @@ func (s *Store) SaveExceptions(ctx context.Context, list []inventory.Exception) 
 	err := s.update(ctx, fmt.Sprintf("save %d exceptions", len(list)), func(tx *tx) error {
 		saved = saved[:0]
 		for _, e := range list {
-			created := s.now().UTC()
-			e.ID, e.Expired, e.Created = 0, false, &created
-			scope, err := scopeOf(e)
-			if err != nil {
-				return err
-			}
-			body, err := json.Marshal(e)
-			if err != nil {
-				return err
-			}
-			err = tx.each(ctx, `
-				INSERT INTO exception (scope, repository, body, created_at, expires_at) VALUES (?,?,?,?,?)
-				ON CONFLICT (scope) DO UPDATE SET body = excluded.body, created_at = excluded.created_at, expires_at = excluded.expires_at, ended = 0
-				RETURNING id`, []any{scope, e.Repository, string(body), millis(created), millisOf(e.Expires)},
-				func(rows *sql.Rows) error { return rows.Scan(&e.ID) })
-			if err != nil {
-				return err
-			}
-			if err := s.staleByException(ctx, tx, e); err != nil {
+			if err := s.saveException(ctx, tx, &e); err != nil {
 				return err
 			}
 			saved = append(saved, e)
@@ -50,6 +32,39 @@ func (s *Store) SaveExceptions(ctx context.Context, list []inventory.Exception) 
 		return nil
 	})
 	return saved, err
+}
+
+func (s *Store) saveException(ctx context.Context, tx *tx, e *inventory.Exception) error {
+	created := s.now().UTC()
+	e.ID, e.Expired, e.Created = 0, false, &created
+	scope, err := scopeOf(*e)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	old, err := s.exceptions(ctx, tx.reader, `WHERE scope = ?`, scope)
+	if err != nil {
+		return err
+	}
+	err = tx.each(ctx, `
+		INSERT INTO exception (scope, repository, body, created_at, expires_at) VALUES (?,?,?,?,?)
+		ON CONFLICT (scope) DO UPDATE SET body = excluded.body, created_at = excluded.created_at, expires_at = excluded.expires_at, ended = 0
+		RETURNING id`, []any{scope, e.Repository, string(body), millis(created), millisOf(e.Expires)},
+		func(rows *sql.Rows) error { return rows.Scan(&e.ID) })
+	if err != nil {
+		return err
+	}
+	if err := s.staleByException(ctx, tx, *e); err != nil {
+		return err
+	}
+	var before any
+	if len(old) > 0 {
+		before = old[0]
+	}
+	return tx.note(ctx, s.nowMS(), "exception saved", fmt.Sprint(e.ID), before, *e)
 }
 
 // Exceptions lists every exception, expired ones too, in the order they were added.
@@ -94,7 +109,10 @@ func (s *Store) RemoveException(ctx context.Context, id int64) error {
 		if err := tx.exec(ctx, `DELETE FROM exception WHERE id = ?`, id); err != nil {
 			return err
 		}
-		return s.staleByException(ctx, tx, found[0])
+		if err := s.staleByException(ctx, tx, found[0]); err != nil {
+			return err
+		}
+		return tx.note(ctx, s.nowMS(), "exception removed", fmt.Sprint(id), found[0], nil)
 	})
 }
 

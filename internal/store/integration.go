@@ -62,7 +62,10 @@ func (s *Store) AddIntegration(ctx context.Context, in inventory.Integration, se
 		if err := s.sealSecrets(ctx, tx, id, secrets); err != nil {
 			return err
 		}
-		return s.lookSoon(ctx, tx, id, in.Watcher)
+		if err := s.lookSoon(ctx, tx, id, in.Watcher); err != nil {
+			return err
+		}
+		return s.noteIntegration(ctx, tx, "integration added", nil, id, secrets)
 	})
 	return id, err
 }
@@ -96,15 +99,18 @@ func (s *Store) UpdateIntegration(ctx context.Context, in inventory.Integration,
 		if err != nil {
 			return err
 		}
-		if secrets != nil {
-			if err := s.sealSecrets(ctx, tx, old.ID, *secrets); err != nil {
+		if secrets == nil {
+			secrets = &inventory.Secrets{}
+		}
+		if err := s.sealSecrets(ctx, tx, old.ID, *secrets); err != nil {
+			return err
+		}
+		if looked(in.State) {
+			if err := s.lookSoon(ctx, tx, old.ID, old.Watcher); err != nil {
 				return err
 			}
 		}
-		if looked(in.State) {
-			return s.lookSoon(ctx, tx, old.ID, old.Watcher)
-		}
-		return nil
+		return s.noteIntegration(ctx, tx, "integration changed", &old, old.ID, *secrets)
 	})
 }
 
@@ -115,6 +121,30 @@ func (s *Store) lookSoon(ctx context.Context, tx *tx, id int64, watcher string) 
 	}
 	_, err := tx.enqueue(ctx, LookJob(id, s.now()))
 	return err
+}
+
+// noteIntegration notes a change of an integration, without what is known of its keys.
+func (s *Store) noteIntegration(ctx context.Context, tx *tx, action string, old *inventory.Integration, id int64, secrets inventory.Secrets) error {
+	now, err := integrationWhere(ctx, tx.reader, `id = ?`, id)
+	if err != nil {
+		return err
+	}
+	var before any
+	if old != nil {
+		was := *old
+		was.Keys = now.Keys
+		before = was
+	} else {
+		now.Keys = nil
+	}
+	var replaced []string
+	if secrets.Password != "" {
+		replaced = append(replaced, "secret")
+	}
+	if secrets.Webhook != "" {
+		replaced = append(replaced, "webhook_secret")
+	}
+	return tx.note(ctx, s.nowMS(), action, now.Name, before, now, replaced...)
 }
 
 // looked says that integrations in this state are looked at.
@@ -338,6 +368,9 @@ func (s *Store) SetIntegrationState(ctx context.Context, id int64, state, proble
 		if err := tx.exec(ctx, `UPDATE integration SET state = ?, problem = ?, remedy = ? WHERE id = ?`, state, problem, remedy, id); err != nil {
 			return err
 		}
+		if err := s.noteIntegration(ctx, tx, "integration changed", &old, id, inventory.Secrets{}); err != nil {
+			return err
+		}
 		if !looked(old.State) && looked(state) {
 			if err := s.lookSoon(ctx, tx, id, old.Watcher); err != nil {
 				return err
@@ -396,8 +429,12 @@ func (s *Store) Disconnect(ctx context.Context, name string) error {
 				return err
 			}
 		}
-		return tx.exec(ctx, `
+		err = tx.exec(ctx, `
 			UPDATE integration SET password = ?, webhook = ?, state = ?, problem = '', remedy = '', disconnected_at = ? WHERE id = ?`,
 			[]byte{}, []byte{}, inventory.IntegrationDisconnected, s.nowMS(), in.ID)
+		if err != nil {
+			return err
+		}
+		return s.noteIntegration(ctx, tx, "integration disconnected", &in, in.ID, inventory.Secrets{})
 	})
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -310,8 +311,10 @@ func (s *Store) Replay(ctx context.Context, f inventory.DeliveryFilter) (n int, 
 		if err := execIn(ctx, tx, `UPDATE notify_message SET state = ?, problem = '' WHERE event_id IN ({in})`, []any{inventory.DeliveryWaiting}, ids); err != nil {
 			return err
 		}
-		_, err = tx.enqueue(ctx, jobs...)
-		return err
+		if _, err = tx.enqueue(ctx, jobs...); err != nil || n == 0 {
+			return err
+		}
+		return tx.note(ctx, s.nowMS(), "messages sent again", cmp.Or(f.ID, f.Channel), nil, inventory.Replayed{Messages: n})
 	})
 	return n, err
 }

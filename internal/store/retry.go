@@ -41,8 +41,10 @@ func (s *Store) RetryImage(ctx context.Context, d string) (n int, err error) {
 				return err
 			}
 		}
-		_, err = tx.enqueue(ctx, jobs...)
-		return err
+		if _, err = tx.enqueue(ctx, jobs...); err != nil {
+			return err
+		}
+		return tx.note(ctx, s.nowMS(), "image tried again", d, nil, map[string]int{"images": n})
 	})
 	return n, err
 }

@@ -53,6 +53,7 @@ type Store struct {
 	queue   *queue.Queue
 	deltas  *deltaCache
 	counted censusKeeper
+	hashing chan struct{} // holds as many as passwords are hashed at a time
 }
 
 // Kinds of job that the store queues.
@@ -84,7 +85,7 @@ func LookJob(integration int64, at time.Time) queue.Job {
 // Open opens the ledger, making or updating its tables. Its errors name the file or
 // server and what to do; a database of a newer Tallyman is refused untouched.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{key: o.Key, now: o.Now, log: o.Logger, keysOf: o.KeysOf, deltas: newDeltaCache()}
+	s := &Store{key: o.Key, now: o.Now, log: o.Logger, keysOf: o.KeysOf, deltas: newDeltaCache(), hashing: make(chan struct{}, 2)}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -29,6 +29,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"notices", noticeTests()},
 		{"watchers", watcherTests()},
 		{"trend", trendTests()},
+		{"accounts", accountTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for name, test := range group.tests {

@@ -20,8 +20,6 @@ func readTests() map[string]func(t *testing.T, s *store.Store) {
 		"filters":             testFilters,
 		"references":          testResolve,
 		"hostile cursors":     testCursor,
-		"sign-in":             testSignin,
-		"tokens":              testTokens,
 		"delete":              testDelete,
 		"repositories":        testRepositories,
 		"lag and the tallies": testStatus,
@@ -236,87 +234,6 @@ func testResolve(t *testing.T, s *store.Store) {
 	for _, ref := range []string{"", "twin@sha256:12", "sha256:zz", ":", "@"} {
 		if _, err := s.Resolve(ctx, ref); !errors.Is(err, inventory.ErrInvalid) {
 			t.Errorf("Resolve(%s): %v", ref, err)
-		}
-	}
-}
-
-func testSignin(t *testing.T, s *store.Store) {
-	ctx := t.Context()
-	link, err := s.CreateSigninLink(ctx, time.Now().Add(time.Hour))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.UseSigninLink(ctx, link+"x"); !errors.Is(err, inventory.ErrUnauthorized) {
-		t.Errorf("a wrong link: %v", err)
-	}
-	session, err := s.UseSigninLink(ctx, link)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.UseSigninLink(ctx, link); !errors.Is(err, inventory.ErrUnauthorized) {
-		t.Errorf("a link used twice: %v", err)
-	}
-	user, err := s.Session(ctx, session)
-	if err != nil || user != (inventory.User{Name: "admin", Role: "admin"}) {
-		t.Errorf("Session = %v, %v", user, err)
-	}
-	for range 2 {
-		if err := s.EndSession(ctx, session); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, secret := range []string{session, link, ""} {
-		if _, err := s.Session(ctx, secret); !errors.Is(err, inventory.ErrUnauthorized) {
-			t.Errorf("no session any more: %v", err)
-		}
-	}
-	old, err := s.CreateSigninLink(ctx, time.Now().Add(-time.Second))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.UseSigninLink(ctx, old); !errors.Is(err, inventory.ErrUnauthorized) {
-		t.Errorf("an expired link: %v", err)
-	}
-}
-
-func testTokens(t *testing.T, s *store.Store) {
-	ctx := t.Context()
-	secret, err := s.CreateToken(ctx, "ci", inventory.ScopeRead, nil)
-	if err != nil || !strings.HasPrefix(secret, store.TokenPrefix) {
-		t.Fatal(err)
-	}
-	if secret, err := s.CreateToken(ctx, "ci", inventory.ScopeAdmin, nil); !errors.Is(err, inventory.ErrConflict) || secret != "" {
-		t.Errorf("the same name: %v", err)
-	}
-	past := time.Now().Add(-time.Minute)
-	expired, err := s.CreateToken(ctx, "bygone", inventory.ScopeIngest, &past)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		tok, err := s.Token(ctx, secret)
-		if err != nil || tok.Name != "ci" || tok.Scope != inventory.ScopeRead || tok.LastUsed == nil {
-			t.Errorf("Token = %+v, %v", tok, err)
-		}
-	}
-	all, err := s.Tokens(ctx)
-	if err != nil || len(all) != 2 || all[0].Name != "bygone" || all[1].LastUsed == nil || all[0].LastUsed != nil {
-		t.Errorf("Tokens = %+v, %v", all, err)
-	}
-	if err := s.RevokeToken(ctx, "ci"); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.RevokeToken(ctx, "ci"); !errors.Is(err, inventory.ErrNotFound) {
-		t.Errorf("revoked twice: %v", err)
-	}
-	for _, bad := range []string{secret, expired, "", "tally_"} {
-		if _, err := s.Token(ctx, bad); !errors.Is(err, inventory.ErrUnauthorized) {
-			t.Errorf("Token: %v", err)
-		}
-	}
-	for _, bad := range [][2]string{{"", inventory.ScopeRead}, {"x", "god"}} {
-		if _, err := s.CreateToken(ctx, bad[0], bad[1], nil); !errors.Is(err, inventory.ErrInvalid) {
-			t.Errorf("%v: %v", bad, err)
 		}
 	}
 }
