@@ -149,8 +149,13 @@ func TestBrowser(t *testing.T) {
 	do(t, ctx, "right token", enter("#pw", "right"), click(`button[value="test"]`), see("#h-t"))
 	says(t, ctx, "#result", "repository access failed for: docker-legacy")
 	do(t, ctx, "fix the keys", chromedp.SetValue(chromedp.CSS("#rk"), "docker-local"), click(`button[value="test"]`), see("#result.is-ok"))
-	do(t, ctx, "save", click(`button[value="save"]`), see(".note.is-ok"))
+	do(t, ctx, "save", click(`button[value="save"]`), see("#progress"))
 	says(t, ctx, ".note.is-ok", "second is connected")
+	says(t, ctx, "#progress", "Listing")
+	f.mu.Lock()
+	f.integrations[f.at("second")].LastPoll = ptr(now())
+	f.mu.Unlock()
+	says(t, ctx, "#progress", "Finished")
 
 	do(t, ctx, "search", chromedp.KeyEvent("/"), chromedp.KeyEvent("checkout\r"), see("#images"))
 	says(t, ctx, "#images", "payments/checkout-api")
@@ -219,6 +224,9 @@ func TestPagesInABrowser(t *testing.T) {
 		{"connect", srv.URL + "/connect"},
 		{"integration", srv.URL + "/integrations/berlin-dc"},
 		{"delete", srv.URL + "/integrations/acme-main/delete"},
+		{"progress", srv.URL + "/integrations/berlin-dc/progress?done=added"},
+		{"progress-done", srv.URL + "/integrations/acme-main/progress"},
+		{"sent", srv.URL + "/integrations/acme-main/sent"},
 		{"notifications", srv.URL + "/settings/notifications"},
 		{"channel", srv.URL + "/settings/notifications/team?event=new"},
 		{"channel-mail", srv.URL + "/settings/notifications/boss"},

@@ -2,12 +2,10 @@ package dashboard
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
@@ -32,14 +30,6 @@ type formPage struct {
 	BadKeys  map[string]bool
 }
 
-// hookPanel is what has to be set up in Artifactory to be told of pushes.
-type hookPanel struct {
-	URL    string
-	Secret string // only right after it was made
-	JSON   string
-	Set    bool
-}
-
 func (d *Dashboard) connectPage(w http.ResponseWriter, r *http.Request, v visit) error {
 	return d.showForm(w, r, v, http.StatusOK, formPage{New: true, Form: integrationForm{Kind: inventory.KindArtifactory}})
 }
@@ -61,7 +51,7 @@ func (d *Dashboard) connect(w http.ResponseWriter, r *http.Request, v visit) err
 	if err != nil {
 		return d.refuse(w, r, v, p, err)
 	}
-	return d.toIntegrations(w, r, "added", in.Name)
+	return d.toProgress(w, r, in.Name, shortSecret(f.webhook) != "")
 }
 
 func (d *Dashboard) editPage(w http.ResponseWriter, r *http.Request, v visit) error {
@@ -164,81 +154,13 @@ func (d *Dashboard) showForm(w http.ResponseWriter, r *http.Request, v visit, st
 		p.Action = d.Base + "/integrations/" + url.PathEscape(p.Saved.Name)
 		p.Hook.Set = p.Saved.HookSecret
 		p.Hook.URL = d.hookURL(r, p.Saved.Name)
-		if p.Hook.Secret != "" {
-			p.Hook.JSON = subscription(p.Saved, p.Hook.URL, p.Hook.Secret)
+		secret := p.Hook.Secret
+		if secret == "" {
+			secret = "THE SECRET"
 		}
+		p.Hook.JSON, p.Hook.Where = subscription(p.Saved, p.Hook.URL, secret), subscriptionsOf(p.Saved)
 	}
 	return d.show(w, r, v, status, "integration", frame{Title: title, Menu: "integrations"}, p)
-}
-
-// newHookSecret makes a secret for the webhook and shows it this once.
-func (d *Dashboard) newHookSecret(w http.ResponseWriter, r *http.Request, v visit) error {
-	in, err := d.Hub.Get(r.Context(), r.PathValue("name"))
-	if err != nil {
-		return err
-	}
-	secret := randomHex(32) // 64 characters
-	in, err = d.Hub.Update(r.Context(), in.Name, inventory.IntegrationChange{Integration: in, WebhookSecret: secret})
-	if err != nil {
-		return err
-	}
-	return d.showForm(w, r, v, http.StatusOK, formPage{Saved: in, Form: formOf(in), Hook: hookPanel{Secret: secret}})
-}
-
-// hookURL is where Artifactory sends its webhooks.
-func (d *Dashboard) hookURL(r *http.Request, name string) string {
-	return d.address(r) + "/hooks/artifactory/" + url.PathEscape(name)
-}
-
-// address is how others reach us, without a slash at the end.
-func (d *Dashboard) address(r *http.Request) string {
-	if d.PublicURL != "" {
-		return strings.TrimRight(d.PublicURL, "/")
-	}
-	scheme := "http"
-	if d.secure(r) {
-		scheme = "https"
-	}
-	return scheme + "://" + r.Host + d.Base
-}
-
-// originOf is scheme, host and port of an address.
-func originOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return address
-	}
-	return u.Scheme + "://" + u.Host
-}
-
-// subscription is the webhook as Artifactory's REST interface takes it.
-func subscription(in inventory.Integration, target, secret string) string {
-	key := strings.Map(func(r rune) rune {
-		if r == '.' {
-			return '-'
-		}
-		return r
-	}, "tallyman-"+in.Name)
-	keys := in.Repositories
-	if keys == nil {
-		keys = []string{}
-	}
-	type object = map[string]any
-	b, err := json.MarshalIndent(object{
-		"key": key, "description": "Tells Tallyman of pushes", "enabled": true,
-		"event_filter": object{
-			"domain": "docker", "event_types": []string{"pushed", "deleted", "promoted"},
-			"criteria": object{
-				"anyLocal": len(keys) == 0, "anyRemote": len(keys) == 0, "anyFederated": len(keys) == 0,
-				"repoKeys": keys, "includePatterns": []string{}, "excludePatterns": []string{},
-			},
-		},
-		"handlers": []object{{"handler_type": "webhook", "url": target, "secret": secret, "use_secret_for_signing": true}},
-	}, "", "  ")
-	if err != nil {
-		return ""
-	}
-	return string(b)
 }
 
 // mayNameFile lets only an administrator choose a file on the server.

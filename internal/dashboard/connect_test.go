@@ -72,7 +72,7 @@ func TestConnectTestsBeforeItSaves(t *testing.T) {
 	form.Set("draft", hidden(t, body, "draft"))
 	form.Set("act", "save")
 	status, header, _ := post(t, srv, "editor", "/connect", form)
-	if status != http.StatusSeeOther || header.Get("Location") != "/integrations?done=added&name=main" {
+	if status != http.StatusSeeOther || header.Get("Location") != "/integrations/main/progress?done=added" {
 		t.Fatalf("saving: %d to %q", status, header.Get("Location"))
 	}
 	if f.secrets[1].Password != "right" || f.integrations[0].Registry != "acme.jfrog.io" {
@@ -153,6 +153,12 @@ func TestLifeOfAnIntegration(t *testing.T) {
 	}
 	if _, _, again := get(t, srv, "editor", "/integrations/acme-main"); strings.Contains(again, secret) {
 		t.Error("the webhook's secret is shown again")
+	}
+	if _, _, body := post(t, srv, "editor", "/integrations/acme-main/webhook", url.Values{"own": {"short-of-mine"}}); f.secrets[1].Webhook != "short-of-mine" || !strings.Contains(body, "13 characters. It is taken") {
+		t.Errorf("a short secret: kept %q, warned: %v", f.secrets[1].Webhook, strings.Contains(body, "It is taken"))
+	}
+	if _, _, body := get(t, srv, "editor", "/integrations/acme-main"); strings.Contains(body, "short-of-mine") || !strings.Contains(body, "THE SECRET") {
+		t.Error("the typed secret is shown again, or the subscription is not there")
 	}
 	get(t, srv, "editor", "/integrations/acme-main/disconnect")
 	if state() != "connected" {

@@ -21,6 +21,8 @@ type card struct {
 	Read    int // keys that can be read
 	Edit    string
 	Images  string
+	// Progress leads to the discovery while tags wait.
+	Progress string
 }
 
 type integrationsPage struct {
@@ -54,6 +56,9 @@ func (d *Dashboard) cards(list []inventory.Integration, st inventory.Status) []c
 				c.Read++
 			}
 		}
+		if c.Waiting || s.Waiting > 0 {
+			c.Progress = c.Edit + "/progress"
+		}
 		if c.Off {
 			c.Bar = layBar([]part{{Class: "x-uns", Word: "tags kept, not counted in coverage", Count: s.Gone + s.TagsSeen}})
 		}
@@ -79,8 +84,6 @@ func (d *Dashboard) integrations(w http.ResponseWriter, r *http.Request, v visit
 func doneWords(q url.Values) string {
 	name := q.Get("name")
 	switch q.Get("done") {
-	case "added":
-		return name + " is connected. Discovery begins now; images appear as they are found."
 	case "saved":
 		return name + " is saved."
 	case "paused":

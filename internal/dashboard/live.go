@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"sync/atomic"
@@ -20,6 +21,22 @@ type streams struct{ open atomic.Int64 }
 // live tells an open page when something that it may show has changed. It says
 // nothing else: the page asks for itself again.
 func (d *Dashboard) live(w http.ResponseWriter, r *http.Request, _ visit) error {
+	known := r.URL.Query().Get("mark")
+	return d.stream(w, r, func(ctx context.Context, last string) (message, now string, err error) {
+		if last == "" {
+			last = known
+		}
+		_, mark, err := d.status(ctx)
+		if err != nil || mark == last {
+			return "", last, err
+		}
+		return fmt.Sprintf("id: %s\nevent: change\ndata: %s\n\n", mark, mark), mark, nil
+	})
+}
+
+// stream sends what say says, once a beat, until the page is closed. say is given what
+// it answered last; what it cannot answer for a moment it is asked again.
+func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, say func(ctx context.Context, last string) (message, now string, err error)) error {
 	if d.streams.open.Add(1) > mostStreams {
 		d.streams.open.Add(-1)
 		return inventory.Errorf(inventory.ErrUnavailable, "too many pages are open")
@@ -27,22 +44,23 @@ func (d *Dashboard) live(w http.ResponseWriter, r *http.Request, _ visit) error 
 	defer d.streams.open.Add(-1)
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Time{})
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("X-Accel-Buffering", "no")
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
-	last, quiet := r.URL.Query().Get("mark"), time.Duration(0)
+	last, quiet := "", time.Duration(0)
 	for first := true; ; first = false {
-		_, mark, err := d.status(r.Context())
+		message, now, err := say(r.Context(), last)
 		if err != nil && first {
 			return err
 		}
-		message := ""
+		if first {
+			h := w.Header()
+			h.Set("Content-Type", "text/event-stream")
+			h.Set("X-Accel-Buffering", "no")
+		}
 		switch {
 		case err != nil: // the store is away for a moment; the next beat asks again
-		case mark != last:
-			message, last, quiet = fmt.Sprintf("id: %s\nevent: change\ndata: %s\n\n", mark, mark), mark, 0
+		case message != "":
+			last, quiet = now, 0
 		case first || quiet >= heartbeat:
 			message, quiet = ": here\n\n", 0
 		}

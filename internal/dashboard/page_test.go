@@ -58,6 +58,8 @@ func pages() []string {
 		"/vulnerabilities", "/vulnerabilities?severity=critical&kev=1", "/vulnerability?id=CVE-2025-24813", "/packages", "/bases", "/find", "/find?q=openssl+%3C3.0.12",
 		"/find?q=openssl+%3C%3C3", comparePath(),
 		"/integrations/acme-main", "/integrations/acme-main/disconnect", "/integrations/acme-main/delete",
+		"/integrations/acme-main/progress", "/integrations/new-york/progress?done=added&short=1", "/integrations/berlin-dc/progress", "/integrations/partner-mirror/progress",
+		"/integrations/acme-main/sent", "/integrations/sandbox/sent",
 		"/?d=30&s=c,h,md,l,u", "/?d=1&s=nothing", "/settings/advisories", "/exceptions", "/exceptions?cve=CVE-2025-24813&package=x&repository=docker-prod-local",
 		"/settings/notifications", "/settings/notifications?state=dead&channel=siem", "/settings/notifications/new?kind=slack",
 		"/settings/notifications/new?kind=webhook", "/settings/notifications/new?kind=mail", "/settings/notifications/boss", "/settings/notifications/team?event=new",

@@ -21,6 +21,7 @@ type tally struct {
 	at     time.Time
 	status inventory.Status
 	mark   string // changes when something that the pages show does
+	paces  paces
 }
 
 // status reads the sums, at most once in a while for everybody together.
@@ -34,6 +35,7 @@ func (d *Dashboard) status(ctx context.Context) (inventory.Status, string, error
 			return st, "", fmt.Errorf("status: %w", err)
 		}
 		t.status, t.at, t.mark = st, now, mark(st)
+		t.paces.note(now, st)
 	}
 	return t.status, t.mark, nil
 }

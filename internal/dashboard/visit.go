@@ -123,6 +123,7 @@ type frame struct {
 	Search  string
 	Version string
 	Now     time.Time
+	Refresh int // seconds after which a page without script asks again; 0 = it does not
 }
 
 type view struct {

@@ -73,3 +73,24 @@ if (live && window.EventSource && document.querySelector("main [data-part]")) {
   stream.addEventListener("change", soon);
   addEventListener("pagehide", () => stream.close());
 }
+
+// A discovery that runs tells how far it is; when it reaches another phase the page is
+// another one.
+const progress = document.querySelector("[data-progress]");
+if (progress && window.EventSource && ["list", "read"].includes(progress.dataset.phase)) {
+  const stream = new EventSource(progress.dataset.progress);
+  stream.addEventListener("progress", (event) => {
+    const now = JSON.parse(event.data);
+    if (now.phase !== progress.dataset.phase) {
+      stream.close();
+      location.replace(location.pathname);
+      return;
+    }
+    for (const place of progress.querySelectorAll("[data-of]")) {
+      const value = now[place.dataset.of];
+      if (place.tagName === "PROGRESS") { place.max = now.max; place.value = value; }
+      else if (place.textContent !== value) place.textContent = value;
+    }
+  });
+  addEventListener("pagehide", () => stream.close());
+}
