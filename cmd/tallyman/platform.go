@@ -5,10 +5,12 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"os/user"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/client"
@@ -18,6 +20,7 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/discover"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 	"github.com/tallyman-dev/tallyman/internal/match"
+	"github.com/tallyman-dev/tallyman/internal/oidc"
 	"github.com/tallyman-dev/tallyman/internal/seal"
 	"github.com/tallyman-dev/tallyman/internal/store"
 )
@@ -56,7 +59,13 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	v := buildVersion()
 	// What pages do besides reading, they ask of the API, as the commands do.
 	asks := client.Local(api.AsLocal(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.api.ServeHTTP(w, r) }), operator()))
+	openID, err := openIDOf(a.cfg)
+	if err != nil {
+		p.close()
+		return nil, err
+	}
 	if p.dashboard, err = dashboard.New(dashboard.Options{
+		OpenID: openID, Base: a.cfg.Base(), PublicURL: a.cfg.PublicURL, Secure: a.cfg.Secure(),
 		Store: st, Accounts: st, Reader: reader, Hub: hub, Search: asks, Teller: asks, Exceptions: asks, Log: a.log, Version: v.Version, SBOMFormats: slices.Sorted(maps.Keys(formats)),
 	}); err != nil {
 		p.close()
@@ -64,7 +73,7 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	}
 	p.api = api.New(api.Options{
 		Store: st, Hub: hub, Reader: reader, Judge: judge{}, Log: a.log, SignedIn: p.dashboard.SignedIn, Ready: st.Ping, Hook: readHook,
-		Import: p.importFile, TempDir: a.cfg.Data, SBOM: formats, Teller: p.teller,
+		Origin: origin(a.cfg.PublicURL), Import: p.importFile, TempDir: a.cfg.Data, SBOM: formats, Teller: p.teller,
 		Version: inventory.Version{Version: v.Version, Commit: v.Revision, Go: v.Go},
 	})
 	return p, nil
@@ -95,6 +104,31 @@ func operator() string {
 		return who.Username
 	}
 	return "local"
+}
+
+// openIDOf is the provider that the settings name; nil when they name none.
+func openIDOf(cfg config.Config) (dashboard.OpenID, error) {
+	o := cfg.OpenID
+	if o.Issuer == "" {
+		return nil, nil //nolint:nilnil // no provider is no fault
+	}
+	secret, err := o.ClientSecret()
+	if err != nil {
+		return nil, err
+	}
+	return oidc.New(oidc.Options{
+		Issuer: o.Issuer, ClientID: o.ClientID, Secret: secret, Label: o.Name, Scopes: o.Scopes, Claim: o.Claim, Roles: o.Roles(),
+		Default: o.DefaultRole, Redirect: strings.TrimRight(cfg.PublicURL, "/") + "/signin/openid/back",
+	}, nil), nil
+}
+
+// origin is scheme, host and port of an address; empty for none.
+func origin(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // handler is everything that serve listens for.

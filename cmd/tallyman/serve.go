@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -105,7 +107,7 @@ const firstUser = "admin"
 // welcome prints where the pages are and how to get in: the first time with a link that
 // makes the administrator, unless the environment does.
 func (a *app) welcome(ctx context.Context, p *platform, l net.Listener, secure bool) error {
-	base := baseOf(l, secure)
+	base := a.publicOr(baseOf(l, secure))
 	fmt.Fprintf(a.stderr, "tallyman serves %s\n", base)
 	needed, err := p.store.NeedsSetup(ctx)
 	if err != nil {
@@ -150,6 +152,14 @@ func (a *app) firstAdmin(ctx context.Context, p *platform) (needed bool, err err
 	return false, nil
 }
 
+// publicOr is the public URL of the settings, else what is given.
+func (a *app) publicOr(base string) string {
+	if a.cfg.PublicURL != "" {
+		return strings.TrimRight(a.cfg.PublicURL, "/")
+	}
+	return base
+}
+
 func baseOf(l net.Listener, secure bool) string {
 	scheme := "http"
 	if secure {
@@ -182,8 +192,13 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 
 // listen serves HTTP until ctx ends; open answers get ten seconds to finish.
 func (p *platform) listen(ctx context.Context, l net.Listener, s server) error {
+	handler, err := front(p.handler(), p.cfg, s.tlsCert != "")
+	if err != nil {
+		return err
+	}
 	srv := &http.Server{
-		Handler: p.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: timely(handler), ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	done := make(chan error, 1)

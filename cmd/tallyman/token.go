@@ -126,9 +126,9 @@ link that makes the first administrator, as long as there is none.`,
 			if err != nil {
 				return err
 			}
-			base := a.cfg.Server
+			base := strings.TrimRight(a.cfg.Server, "/")
 			if base == "" {
-				base = "http://" + a.cfg.Listen
+				base = a.publicOr("http://" + a.cfg.Listen)
 			}
 			fmt.Fprintf(a.stdout, "%s%s\n", base, link.Path)
 			return nil

@@ -34,6 +34,10 @@ type Config struct {
 	NoColor   bool   `yaml:"no_color"`
 	Progress  string `yaml:"progress"` // auto, plain, json, none
 	Workers   int    `yaml:"workers"`  // images indexed at a time, per registry
+
+	PublicURL      string   `yaml:"public_url"`      // how others reach the server, with the path that a proxy adds
+	TrustedProxies []string `yaml:"trusted_proxies"` // addresses or networks whose X-Forwarded-* is believed
+	OpenID         OpenID   `yaml:"oidc"`
 }
 
 // Env looks a variable up, as os.LookupEnv does.
@@ -67,7 +71,7 @@ func Load(env Env, file string) (Config, error) {
 	for name, field := range map[string]*string{
 		"TALLYMAN_DATA": &c.Data, "TALLYMAN_DATABASE": &c.Database, "TALLYMAN_SERVER": &c.Server,
 		"TALLYMAN_TOKEN_FILE": &c.TokenFile, "TALLYMAN_LISTEN": &c.Listen, "TALLYMAN_LOG_FORMAT": &c.LogFormat,
-		"TALLYMAN_LOG_LEVEL": &c.LogLevel, "TALLYMAN_PROGRESS": &c.Progress,
+		"TALLYMAN_LOG_LEVEL": &c.LogLevel, "TALLYMAN_PROGRESS": &c.Progress, "TALLYMAN_PUBLIC_URL": &c.PublicURL,
 	} {
 		if v, ok := env(name); ok && v != "" {
 			*field = v
@@ -84,7 +88,10 @@ func Load(env Env, file string) (Config, error) {
 		c.Database = v
 	}
 	c.Token, _ = env("TALLYMAN_TOKEN")
-	return c, nil
+	if v, ok := env("TALLYMAN_TRUSTED_PROXIES"); ok && v != "" {
+		c.TrustedProxies = words(v)
+	}
+	return c, loadOpenID(env, &c.OpenID)
 }
 
 // Validate names every fault at once.
@@ -118,6 +125,8 @@ func (c Config) Validate() error {
 	if c.Workers < 1 || c.Workers > 64 {
 		bad("workers must be 1 to 64, not %d", c.Workers)
 	}
+	c.validatePublic(bad)
+	c.validateOpenID(bad)
 	return errors.Join(faults...)
 }
 
