@@ -205,6 +205,12 @@ func (c *Client) RevokeToken(ctx context.Context, name string) error {
 	return c.drop(ctx, "/api/v1/tokens/"+url.PathEscape(name))
 }
 
+// RequeueToken has everything indexed again that only a token vouched for, which may be
+// revoked already.
+func (c *Client) RequeueToken(ctx context.Context, name string) (Requeued, error) {
+	return call[Requeued](ctx, c, http.MethodPost, "/api/v1/tokens/"+url.PathEscape(name)+"/requeue", nil)
+}
+
 // CreateSigninLink makes a one-time link into the dashboard for a user; with no name, one
 // for whoever sets the server up, ErrConflict when that is done.
 func (c *Client) CreateSigninLink(ctx context.Context, user string) (SigninLink, error) {

@@ -49,6 +49,8 @@ type (
 	NewToken = inventory.NewToken
 	// TokenSecret is a new token: the only time that its secret is seen.
 	TokenSecret = inventory.TokenSecret
+	// Requeued says how many images are indexed again.
+	Requeued = inventory.Requeued
 	// SigninLink is a one-time way into the dashboard.
 	SigninLink = inventory.SigninLink
 	// Caller is who the server takes a client for.
@@ -158,17 +160,22 @@ func decode(body io.Reader, path string, into any) error {
 
 // do sends a request and answers a response of success, whose body the caller closes.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, body io.Reader, kind string) (*http.Response, error) {
-	target := c.base + path
 	if len(query) > 0 {
-		target += "?" + query.Encode()
+		path += "?" + query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, method, target, body)
+	header := http.Header{}
+	if body != nil {
+		header.Set("Content-Type", kind)
+	}
+	return c.request(ctx, method, path, body, header)
+}
+
+func (c *Client) request(ctx context.Context, method, path string, body io.Reader, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("request %s: %w", path, err)
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", kind)
-	}
+	req.Header = header
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}

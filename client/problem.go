@@ -30,7 +30,11 @@ func problem(res *http.Response) error {
 	if msg == "" {
 		msg = told.Title
 	}
-	return &inventory.Error{Kind: kindOfType(told.Type, res.StatusCode), Msg: msg, Remedy: told.Remedy}
+	out := &inventory.Error{Kind: kindOfType(told.Type, res.StatusCode), Msg: msg, Remedy: told.Remedy}
+	if res.StatusCode == http.StatusInternalServerError {
+		out.Err = errBroken
+	}
+	return out
 }
 
 func kindOfType(urn string, status int) error {

@@ -22,6 +22,7 @@ const agentState = "tallyman"
 // agentFlags are what is typed after `tallyman agent`.
 type agentFlags struct {
 	config, from, interval string
+	payload                string
 	force, onlyOnce        bool
 }
 
@@ -35,6 +36,10 @@ registries that it names. What is there at the first start is recorded and left 
 whatever differs from it counts, also what was pushed while the agent was down. Nothing is
 sent to Docker: docker.organization_name is a label, the user and the token are not used.
 
+With --server what is found goes to a server far away, under the name that agent_id says;
+--print-payload shows it, credentials stay here. The token comes from --token-file, or is
+docker.pat where that is a token of Tallyman's.
+
 State lies in the directory "tallyman" beside the configuration, unless --data says
 otherwise. --backfill-from takes in what was pushed from that time on, then exits: 0, or 3
 if something could not be analysed.`,
@@ -42,9 +47,6 @@ if something could not be analysed.`,
   tallyman agent --agent-config config.json --backfill-from=2022-04-10T10:00:00Z`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := localOnly(a, "agent"); err != nil {
-				return err
-			}
 			if f.force && f.from == "" {
 				return inventory.Errorf(inventory.ErrInvalid, "--force goes with --backfill-from").
 					WithRemedy("say from when: --backfill-from=2022-04-10T10:00:00Z --force")
@@ -57,6 +59,11 @@ if something could not be analysed.`,
 			if err != nil {
 				return err
 			}
+			done, err := a.showPayload(&w, f.payload)
+			if err != nil {
+				return err
+			}
+			defer done()
 			if f.from == "" {
 				return a.watch(cmd.Context(), w)
 			}
@@ -69,6 +76,7 @@ if something could not be analysed.`,
 	fs.BoolVar(&f.force, "force", false, "with --backfill-from: analyse again what was analysed before")
 	fs.BoolVar(&f.onlyOnce, "once", false, "one full pass, then exit: 0, or 3 if something could not be analysed")
 	fs.StringVar(&f.interval, "interval", "60", "seconds between looks (or 5m)")
+	addPayloadFlag(cmd, &f.payload)
 	fs.IntVar(&a.workers, "workers", 0, "images indexed at a time (default 3)")
 	return cmd
 }
@@ -104,7 +112,8 @@ func (f agentFlags) read(a *app, dataTyped bool) (watching, error) {
 	for _, note := range agent.Notes {
 		a.say("%s", inventory.Printable(note))
 	}
-	if agent.Token != "" {
+	w.name, w.token = watchspec.Name(agent.ID), agent.Token
+	if agent.Token != "" && a.cfg.Server == "" {
 		a.say("docker.pat is a token of Tallyman's, and is not used: the ledger is the local store")
 	}
 	if agent.Organization != "" {

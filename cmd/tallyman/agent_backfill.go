@@ -13,21 +13,21 @@ import (
 // backfill takes in what was pushed since from, waits until it is analysed, and fails
 // with exitIncomplete if some of it could not be.
 func (a *app) backfill(ctx context.Context, w watching, from time.Time, force bool) error {
-	return a.withWorkers(ctx, w.looks, workersFor(true, force), func(ctx context.Context, p *platform) error {
+	return a.withWorkers(ctx, w, workersFor(true, force), func(ctx context.Context, o *outlook) error {
 		var ids []int64
 		taken := map[inventory.Repository]map[string]bool{}
 		incomplete := false
 		for _, t := range w.targets {
-			id, err := p.adopt(ctx, t, true)
+			id, err := o.desk.Adopt(ctx, t.in, t.secrets, true)
 			if err != nil {
 				return err
 			}
 			ids = append(ids, id)
-			in, err := p.store.IntegrationByID(ctx, id)
+			in, err := o.desk.IntegrationByID(ctx, id)
 			if err != nil {
 				return err
 			}
-			d, err := p.registries.discoverer(ctx, in)
+			d, err := o.registries.discoverer(ctx, in)
 			if err != nil {
 				return err
 			}
@@ -43,7 +43,7 @@ func (a *app) backfill(ctx context.Context, w watching, from time.Time, force bo
 				taken[repo][s.Tag] = true
 			}
 			a.sayBackfilled(in, from, b.At, len(b.Taken), b.Result.Queued, b.Undecided)
-			after, err := p.store.IntegrationByID(ctx, id)
+			after, err := o.desk.IntegrationByID(ctx, id)
 			if err != nil {
 				return err
 			}
@@ -52,10 +52,10 @@ func (a *app) backfill(ctx context.Context, w watching, from time.Time, force bo
 				a.say("warning: %s: %s; %s", in.Name, inventory.Printable(after.Problem), inventory.Printable(after.Remedy))
 			}
 		}
-		if err := a.drain(ctx, p, ids, force); err != nil {
+		if err := a.drain(ctx, o, ids, force); err != nil {
 			return err
 		}
-		failed, err := a.sayFailures(ctx, p, w, taken)
+		failed, err := a.sayFailures(ctx, o, w, taken)
 		if err != nil {
 			return err
 		}
@@ -82,11 +82,11 @@ func (a *app) sayBackfilled(in inventory.Integration, from, at time.Time, taken,
 }
 
 // sayFailures prints what was taken and could not be analysed.
-func (a *app) sayFailures(ctx context.Context, p *platform, w watching, taken map[inventory.Repository]map[string]bool) (bool, error) {
+func (a *app) sayFailures(ctx context.Context, o *outlook, w watching, taken map[inventory.Repository]map[string]bool) (bool, error) {
 	failed := false
 	for _, t := range w.targets {
 		for _, state := range []string{inventory.StateFailed, inventory.StateWaiting} {
-			page, err := p.store.Tags(ctx, inventory.TagFilter{Integration: t.in.Name, State: state})
+			page, err := o.desk.Tags(ctx, inventory.TagFilter{Integration: t.in.Name, State: state})
 			if err != nil {
 				return false, err
 			}
@@ -103,6 +103,6 @@ func (a *app) sayFailures(ctx context.Context, p *platform, w watching, taken ma
 			}
 		}
 	}
-	p.log.DebugContext(ctx, "backfill done", slog.Bool("failed", failed))
+	a.log.DebugContext(ctx, "backfill done", slog.Bool("failed", failed))
 	return failed, nil
 }

@@ -102,7 +102,7 @@ func TestAgentRefuses(t *testing.T) {
 	a := newOldAgent(t, `null`, srv)
 	a.agent("--force").want(t, exitError, "--backfill-from")
 	a.agent("--backfill-from", "yesterday").want(t, exitError, "ISO 8601")
-	a.agent("--server", "https://tally.example").want(t, exitError, "cannot send to --server")
+	a.agent("--data", t.TempDir(), "--server", "https://tally.example").want(t, exitError, "no token for https://tally.example")
 	a.run("", "agent").want(t, exitError, "/opt/artifactory-agent/data/config.json", fmt.Sprintf("uid %d", os.Getuid()), "--agent-config")
 	a.run("", "agent", "--agent-config", a.dir).want(t, exitError, a.dir, "name a file")
 	broken := filepath.Join(a.dir, "broken.json")

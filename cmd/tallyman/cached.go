@@ -28,14 +28,14 @@ func cachedOnly(ctx context.Context, c *artifactory.Client, src oci.Source, s in
 
 // ownFirst puts what lies in a remote's cache behind what the registry itself holds,
 // where all of it can be read.
-func (p *platform) ownFirst(ctx context.Context, sources []inventory.Source) ([]inventory.Source, error) {
+func (f *fetcher) ownFirst(ctx context.Context, sources []inventory.Source) ([]inventory.Source, error) {
 	var own, cached []inventory.Source
 	keys := map[int64]inventory.Integration{}
 	for _, s := range sources {
 		in, ok := keys[s.Integration]
 		if !ok {
 			var err error
-			if in, err = p.store.IntegrationByID(ctx, s.Integration); err != nil {
+			if in, err = f.registries.desk.IntegrationByID(ctx, s.Integration); err != nil {
 				return nil, err
 			}
 			keys[s.Integration] = in

@@ -4,14 +4,14 @@ import (
 	"context"
 	"sync"
 
+	"github.com/tallyman-dev/tallyman/internal/index"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
-	"github.com/tallyman-dev/tallyman/internal/store"
 )
 
 // forgetful is a ledger that knows no layer but those that this process read: with it
 // an image is analysed anew, layers and all.
 type forgetful struct {
-	*store.Store
+	index.Ledger
 
 	mu   sync.Mutex
 	read map[string]bool // diff IDs; guarded by mu
@@ -24,7 +24,7 @@ func (f *forgetful) MissingLayers(_ context.Context, diffIDs []string, _ int, _ 
 
 // LayerBodies implements index.Ledger.
 func (f *forgetful) LayerBodies(ctx context.Context, diffIDs []string, indexer int) (map[string][]byte, error) {
-	return f.Store.LayerBodies(ctx, f.split(diffIDs, true), indexer)
+	return f.Ledger.LayerBodies(ctx, f.split(diffIDs, true), indexer)
 }
 
 // KnownChains implements index.Ledger.
@@ -34,7 +34,7 @@ func (f *forgetful) KnownChains(context.Context, []string, int) (map[string]bool
 
 // SaveLayer implements index.Ledger.
 func (f *forgetful) SaveLayer(ctx context.Context, rec inventory.LayerRecord) error {
-	err := f.Store.SaveLayer(ctx, rec)
+	err := f.Ledger.SaveLayer(ctx, rec)
 	if err == nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()

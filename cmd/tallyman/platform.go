@@ -18,6 +18,7 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/config"
 	"github.com/tallyman-dev/tallyman/internal/dashboard"
 	"github.com/tallyman-dev/tallyman/internal/discover"
+	"github.com/tallyman-dev/tallyman/internal/index"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 	"github.com/tallyman-dev/tallyman/internal/match"
 	"github.com/tallyman-dev/tallyman/internal/oidc"
@@ -37,6 +38,7 @@ type platform struct {
 	dashboard  *dashboard.Dashboard
 	api        *api.API
 	teller     teller
+	hub        *api.Hub
 }
 
 // openPlatform opens the ledger that the settings name and ties everything to it.
@@ -52,7 +54,8 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 		return nil, err
 	}
 	p := &platform{cfg: a.cfg, log: a.log, store: st, matcher: match.New(st), registries: newRegistries(st, a.log)}
-	hub := &api.Hub{Store: st, Connector: connector{a.log}, Nudge: p.nudge, AcceptLoss: p.acceptLoss, Log: a.log}
+	hub := &api.Hub{Store: st, Connector: connector{a.log}, Nudge: p.nudge, AcceptLoss: p.acceptLoss, WantBaseline: p.wantBaseline, Log: a.log}
+	p.hub = hub
 	p.teller = newTeller(st, a.log)
 	reader := &api.Reader{Store: st, Coverage: coverage(st), Exceptions: st.Exceptions}
 	formats := sbomFormats()
@@ -74,6 +77,7 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	p.api = api.New(api.Options{
 		Store: st, Hub: hub, Reader: reader, Judge: judge{}, Log: a.log, SignedIn: p.dashboard.SignedIn, Ready: st.Ping, Hook: readHook,
 		Origin: origin(a.cfg.PublicURL), Import: p.importFile, TempDir: a.cfg.Data, SBOM: formats, Teller: p.teller,
+		Far: &api.Far{Store: st, Indexer: index.Version, Holder: store.FarHolder},
 		Version: inventory.Version{Version: v.Version, Commit: v.Revision, Go: v.Go},
 	})
 	return p, nil
@@ -150,6 +154,14 @@ func (p *platform) nudge(ctx context.Context, integration int64) error {
 func (p *platform) acceptLoss(ctx context.Context, integration int64) error {
 	_, err := p.store.RecordLook(ctx, inventory.Look{
 		Integration: integration, Kind: inventory.LookHint, Cursors: map[string]string{discover.CursorAcceptLoss: "yes"},
+	})
+	return err
+}
+
+// wantBaseline makes what the next full listing finds the baseline.
+func (p *platform) wantBaseline(ctx context.Context, integration int64) error {
+	_, err := p.store.RecordLook(ctx, inventory.Look{
+		Integration: integration, Kind: inventory.LookHint, Cursors: map[string]string{discover.CursorBaseline: discover.BaselineWanted},
 	})
 	return err
 }

@@ -13,18 +13,24 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/discover"
 	"github.com/tallyman-dev/tallyman/internal/index"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
-	"github.com/tallyman-dev/tallyman/internal/store"
 )
 
 // registries keeps one client for each integration, so that a credential is probed
 // once and its limits hold for all jobs; changed settings make a new one.
 type registries struct {
-	store *store.Store
+	desk  registryDesk
 	log   *slog.Logger
 	looks discover.Options // of every discoverer; set before the first is made
 
 	mu   sync.Mutex
 	byID map[int64]registry // guarded by mu
+}
+
+// registryDesk is where credentials come from, and where looks and counts go.
+type registryDesk interface {
+	discover.Store
+	IntegrationByID(ctx context.Context, id int64) (inventory.Integration, error)
+	Secrets(ctx context.Context, id int64) (inventory.Secrets, error)
 }
 
 type registry struct {
@@ -33,8 +39,8 @@ type registry struct {
 	discover *discover.Discoverer
 }
 
-func newRegistries(st *store.Store, log *slog.Logger) *registries {
-	return &registries{store: st, log: log, byID: map[int64]registry{}}
+func newRegistries(d registryDesk, log *slog.Logger) *registries {
+	return &registries{desk: d, log: log, byID: map[int64]registry{}}
 }
 
 // client is the client of an integration as it is now.
@@ -50,7 +56,7 @@ func (r *registries) discoverer(ctx context.Context, in inventory.Integration) (
 }
 
 func (r *registries) registry(ctx context.Context, in inventory.Integration) (registry, error) {
-	secrets, err := r.store.Secrets(ctx, in.ID)
+	secrets, err := r.desk.Secrets(ctx, in.ID)
 	if err != nil {
 		return registry{}, fmt.Errorf("secrets of integration %s: %w", in.Name, err)
 	}
@@ -75,7 +81,7 @@ func (r *registries) registry(ctx context.Context, in inventory.Integration) (re
 	}
 	looks := r.looks
 	looks.Indexer, looks.Logger = index.Version, r.log
-	d, err := discover.New(in, c, r.store, looks)
+	d, err := discover.New(in, c, r.desk, looks)
 	if err != nil {
 		return registry{}, err
 	}
@@ -86,7 +92,7 @@ func (r *registries) registry(ctx context.Context, in inventory.Integration) (re
 
 // account moves what was asked of an integration's registry into the ledger.
 func (r *registries) account(ctx context.Context, id int64, c *artifactory.Client, layerBytes, layersRead int64) error {
-	return r.store.AddRequests(ctx, id, c.Take().Requests, layerBytes, layersRead)
+	return r.desk.AddRequests(ctx, id, c.Take().Requests, layerBytes, layersRead)
 }
 
 // connector tries connections for the hub.

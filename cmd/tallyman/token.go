@@ -26,17 +26,22 @@ func newToken(a *app) *cobra.Command {
 
 func newTokenCreate(a *app) *cobra.Command {
 	var scope string
+	var integrations []string
 	var expires time.Duration
 	cmd := &cobra.Command{
-		Use:     "create NAME --scope SCOPE",
-		Short:   "Make a token; its secret is printed once, on stdout",
-		Example: "  tallyman token create ci --scope read > token",
-		Args:    exactly("NAME"),
+		Use:   "create NAME --scope SCOPE",
+		Short: "Make a token; its secret is printed once, on stdout",
+		Long: `Makes a token. One of scope ingest is for a far watcher (watch or agent with --server),
+and may write to nothing but the integrations of the watcher that has the token's name, or
+to those that --integration names.`,
+		Example: `  tallyman token create ci --scope read > token
+  tallyman token create agent-7 --scope ingest > token`,
+		Args: exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := oneScope(scope); err != nil {
 				return err
 			}
-			want := inventory.NewToken{Name: args[0], Scope: scope}
+			want := inventory.NewToken{Name: args[0], Scope: scope, Integrations: integrations}
 			if expires > 0 {
 				t := time.Now().Add(expires).UTC()
 				want.Expires = &t
@@ -55,6 +60,7 @@ func newTokenCreate(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&scope, "scope", inventory.ScopeRead, "ingest, read or admin")
+	cmd.Flags().StringArrayVar(&integrations, "integration", nil, "with --scope ingest: an integration that it may write to; may be given several times")
 	cmd.Flags().DurationVar(&expires, "expires", 0, "how long it is good for (0 = until revoked)")
 	return cmd
 }
@@ -83,28 +89,42 @@ func newTokenList(a *app) *cobra.Command {
 
 func (a *app) tokenTable(list []inventory.Token) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tSCOPE\tCREATED\tEXPIRES\tLAST USED")
+	fmt.Fprintln(w, "NAME\tSCOPE\tINTEGRATIONS\tCREATED\tEXPIRES\tLAST USED")
 	for _, t := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", inventory.Printable(t.Name), t.Scope,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", inventory.Printable(t.Name), t.Scope, inventory.Printable(strings.Join(t.Integrations, ",")),
 			t.Created.UTC().Format(time.RFC3339), timeOr(t.Expires, "never"), timeOr(t.LastUsed, "never"))
 	}
 	return w.Flush()
 }
 
 func newTokenRevoke(a *app) *cobra.Command {
-	return &cobra.Command{
+	var requeue bool
+	cmd := &cobra.Command{
 		Use:   "revoke NAME",
 		Short: "End a token at once",
-		Args:  exactly("NAME"),
+		Long: `Ends a token at once. With --requeue everything is indexed again that only this token
+vouched for; it works for a token that was revoked before, too.`,
+		Example: "  tallyman token revoke agent-7 --requeue",
+		Args:    exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, done, err := a.backend(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer done()
-			return api.RevokeToken(cmd.Context(), args[0])
+			err = api.RevokeToken(cmd.Context(), args[0])
+			if !requeue || unlessNotFound(err) != nil {
+				return err
+			}
+			n, err := api.RequeueToken(cmd.Context(), args[0])
+			if err == nil {
+				a.say("%d images are indexed again", n.Images)
+			}
+			return err
 		},
 	}
+	cmd.Flags().BoolVar(&requeue, "requeue", false, "index again what only this token vouched for")
+	return cmd
 }
 
 func newTokenLink(a *app) *cobra.Command {

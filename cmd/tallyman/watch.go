@@ -24,6 +24,7 @@ var (
 type watchFlags struct {
 	registries, repositories, tags       []string
 	interval, org, caFile, proxy         string
+	payload                              string
 	all, dryRun, refresh, sbom, onlyOnce bool
 }
 
@@ -32,7 +33,9 @@ func newWatch(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch --registry SPEC",
 		Short: "Watch registries as `docker scout watch` does: same flags, same strings",
-		Long: `Watches registries and indexes what is pushed, into the store in the data directory.
+		Long: `Watches registries and indexes what is pushed, into the store in the data directory, or,
+with --server, for a server far away: only metadata is sent there, --print-payload shows
+what, and credentials stay here.
 What is there when it is first started is recorded and left alone: whatever differs from
 it counts, also what was pushed while nothing watched. --all-images takes everything in
 once and goes on watching.
@@ -43,13 +46,19 @@ Credentials come from TALLYMAN_ARTIFACTORY_API_USER, TALLYMAN_ARTIFACTORY_API_PA
 TALLYMAN_ARTIFACTORY_WEBHOOK_SECRET, else from the same names with DOCKER_SCOUT_; each has
 a twin ending in _FILE. A token needs no user.`,
 		Example: `  tallyman watch --registry "type=artifactory,registry=example.jfrog.io,api=https://example.jfrog.io/artifactory,repository=docker-local" --all-images
-  tallyman watch --registry registry.internal:5000 --repository team/app --once`,
+  tallyman watch --registry registry.internal:5000 --repository team/app --once
+  tallyman watch --registry registry.internal:5000 --server https://tallyman.example.com --token-file token`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			w, err := f.read(a)
 			if err != nil {
 				return err
 			}
+			done, err := a.showPayload(&w, f.payload)
+			if err != nil {
+				return err
+			}
+			defer done()
 			if f.dryRun {
 				return a.planWatch(cmd.Context(), w)
 			}
@@ -70,15 +79,13 @@ a twin ending in _FILE. A token needs no user.`,
 	fs.BoolVar(&f.onlyOnce, "once", false, "one full pass, then exit: 0, or 3 if something could not be analysed")
 	fs.StringVar(&f.caFile, "ca-file", "", "PEM file with the registry's private certificate authority")
 	fs.StringVar(&f.proxy, "proxy", "", "http(s):// proxy to reach the registry by")
+	addPayloadFlag(cmd, &f.payload)
 	return cmd
 }
 
 // read understands the flags and the environment, and says what is taken how.
 func (f watchFlags) read(a *app) (watching, error) {
 	w := watching{once: f.onlyOnce, looks: discover.Options{Baseline: true, All: f.all, Fixed: !f.refresh}}
-	if err := localOnly(a, "watch"); err != nil {
-		return w, err
-	}
 	if len(f.registries) == 0 {
 		return w, inventory.Errorf(inventory.ErrInvalid, "watch needs --registry").
 			WithRemedy(`for example --registry "type=artifactory,registry=example.jfrog.io,api=https://example.jfrog.io/artifactory,repository=docker-local"`)
@@ -101,6 +108,9 @@ func (f watchFlags) read(a *app) (watching, error) {
 	}
 	if f.org != "" {
 		a.say("--org %s is only a label here: nothing is sent to an organization", inventory.Printable(f.org))
+	}
+	if w.name = watchName(w.targets); a.cfg.Server != "" {
+		w.name = "" // the token's
 	}
 	if !f.sbom {
 		a.say("--sbom=false changes nothing: the bill of materials stays in the local ledger and is not uploaded anywhere")
@@ -152,13 +162,13 @@ func parseInterval(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// localOnly refuses --server for a command that keeps its own ledger.
-func localOnly(a *app, command string) error {
-	if a.cfg.Server == "" {
-		return nil
+// watchName names who watches these targets.
+func watchName(targets []target) string {
+	var names []string
+	for _, t := range targets {
+		names = append(names, t.in.Name)
 	}
-	return inventory.Errorf(inventory.ErrUnsupported, "%s keeps its ledger in the local store; it cannot send to --server %s", command, a.cfg.Server).
-		WithRemedy("connect the registry to the server itself: tallyman integration add NAME --url URL --server %s; or leave --server out", a.cfg.Server)
+	return watchspec.Name(names...)
 }
 
 // names lists the integrations for people.

@@ -2,28 +2,26 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
-	"github.com/tallyman-dev/tallyman/internal/store"
 )
 
 // finish waits until everything that was seen is analysed or given up, prints the
 // tally, and fails with exitIncomplete if something could not be analysed.
-func (a *app) finish(ctx context.Context, p *platform, ids []int64, queueToo bool) error {
-	if err := a.drain(ctx, p, ids, queueToo); err != nil {
+func (a *app) finish(ctx context.Context, o *outlook, ids []int64, queueToo bool) error {
+	if err := a.drain(ctx, o, ids, queueToo); err != nil {
 		return err
 	}
 	var all inventory.Status
 	for _, id := range ids {
-		st, err := p.statusOf(ctx, id)
+		st, err := o.statusOf(ctx, id)
 		if err != nil {
 			return err
 		}
 		all.Integrations = append(all.Integrations, st)
-		add(&all.Tally, st.Tally)
+		all.Add(st.Tally)
 	}
-	whole, err := p.store.Status(ctx)
+	whole, err := o.desk.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -49,12 +47,12 @@ func troubled(st inventory.Status) bool {
 
 // drain waits until no tag of the integrations waits; with queueToo, or if what waits
 // has no job any more, until the queue is empty.
-func (a *app) drain(ctx context.Context, p *platform, ids []int64, queueToo bool) error {
+func (a *app) drain(ctx context.Context, o *outlook, ids []int64, queueToo bool) error {
 	var bar *progress
 	for idle := 0; idle < 2; {
 		seen, waiting := 0, 0
 		for _, id := range ids {
-			st, err := p.statusOf(ctx, id)
+			st, err := o.statusOf(ctx, id)
 			if err != nil {
 				return err
 			}
@@ -68,7 +66,7 @@ func (a *app) drain(ctx context.Context, p *platform, ids []int64, queueToo bool
 		if waiting == 0 && !queueToo {
 			break
 		}
-		busy, err := p.busy(ctx)
+		busy, err := o.desk.busy(ctx)
 		if err != nil {
 			return err
 		}
@@ -77,44 +75,20 @@ func (a *app) drain(ctx context.Context, p *platform, ids []int64, queueToo bool
 		} else {
 			idle++
 		}
-		if err := wait(ctx, 100*time.Millisecond); err != nil {
+		if err := wait(ctx, o.desk.pace()); err != nil {
 			return err
 		}
 	}
-	return p.countAll(ctx)
-}
-
-// countAll brings the counts of findings up to date before the process ends.
-func (p *platform) countAll(ctx context.Context) error {
-	for {
-		more, err := p.store.RefreshCounts(ctx, recountStep)
-		if err != nil || !more {
-			return err
-		}
-	}
-}
-
-// busy says that images wait to be indexed or matched, or are now.
-func (p *platform) busy(ctx context.Context) (bool, error) {
-	stats, err := p.store.Queue().Stats(ctx)
-	if err != nil {
-		return false, err
-	}
-	for _, s := range stats {
-		if (s.Kind == store.JobIndex || s.Kind == store.JobMatch) && s.Waiting+s.Planned+s.Running+s.Retrying > 0 {
-			return true, nil
-		}
-	}
-	return false, nil
+	return o.desk.settle(ctx)
 }
 
 // statusOf is one integration's part of the coverage ledger.
-func (p *platform) statusOf(ctx context.Context, id int64) (inventory.IntegrationStatus, error) {
-	in, err := p.store.IntegrationByID(ctx, id)
+func (o *outlook) statusOf(ctx context.Context, id int64) (inventory.IntegrationStatus, error) {
+	in, err := o.desk.IntegrationByID(ctx, id)
 	if err != nil {
 		return inventory.IntegrationStatus{}, err
 	}
-	st, err := p.store.Status(ctx)
+	st, err := o.desk.Status(ctx)
 	if err != nil {
 		return inventory.IntegrationStatus{}, err
 	}
@@ -124,22 +98,4 @@ func (p *platform) statusOf(ctx context.Context, id int64) (inventory.Integratio
 		}
 	}
 	return inventory.IntegrationStatus{}, inventory.Errorf(inventory.ErrNotFound, "there is no integration %s", in.Name)
-}
-
-func add(sum *inventory.Tally, t inventory.Tally) {
-	sum.TagsSeen += t.TagsSeen
-	sum.Analysed += t.Analysed
-	sum.Failed += t.Failed
-	sum.Unsupported += t.Unsupported
-	sum.Waiting += t.Waiting
-	sum.NotSelected += t.NotSelected
-	sum.Gone += t.Gone
-	sum.LayerBytes += t.LayerBytes
-	sum.LayersRead += t.LayersRead
-	if sum.Requests == nil {
-		sum.Requests = map[string]int64{}
-	}
-	for class, n := range t.Requests {
-		sum.Requests[class] += n
-	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"text/tabwriter"
@@ -18,13 +17,13 @@ type planned struct{ image, does, why string }
 
 // planWatch prints what watching would do, image by image, and does nothing.
 func (a *app) planWatch(ctx context.Context, w watching) error {
-	p, err := a.openPlatform(ctx)
+	o, err := a.openOutlook(ctx, w)
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer o.desk.close()
 	for _, t := range w.targets {
-		tags, err := p.plan(ctx, t, w.looks)
+		tags, err := o.plan(ctx, t, w.looks)
 		if err != nil {
 			return err
 		}
@@ -36,28 +35,19 @@ func (a *app) planWatch(ctx context.Context, w watching) error {
 }
 
 // plan asks the registry and compares, without saving the target.
-func (p *platform) plan(ctx context.Context, t target, looks discover.Options) ([]discover.Planned, error) {
-	old, err := p.store.Integration(ctx, t.in.Name)
-	if err != nil && !errors.Is(err, inventory.ErrNotFound) {
+func (o *outlook) plan(ctx context.Context, t target, looks discover.Options) ([]discover.Planned, error) {
+	t, err := o.desk.Known(ctx, t)
+	if err != nil {
 		return nil, err
 	}
-	if err == nil {
-		t.in.ID = old.ID
-		keepUntyped(&t.in, old)
-		if t.secrets.Password == "" {
-			if t.secrets, err = p.store.Secrets(ctx, old.ID); err != nil {
-				return nil, err
-			}
-		}
-	}
 	opts := artifactory.OptionsFor(t.in, t.secrets)
-	opts.Logger = p.log
+	opts.Logger = o.log
 	c, err := artifactory.New(opts)
 	if err != nil {
 		return nil, err
 	}
-	looks.Logger = p.log
-	d, err := discover.New(t.in, c, p.store, looks)
+	looks.Logger = o.log
+	d, err := discover.New(t.in, c, o.desk, looks)
 	if err != nil {
 		return nil, err
 	}

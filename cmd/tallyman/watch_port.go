@@ -21,7 +21,8 @@ const hookTime = 900 * time.Millisecond
 // ear listens on one port for webhooks. What they say is kept for every target of
 // the port, and only makes its next look happen now.
 type ear struct {
-	p       *platform
+	desk    desk
+	log     *slog.Logger
 	l       net.Listener
 	targets []heard
 	wake    map[int64]chan<- struct{}
@@ -35,7 +36,7 @@ type heard struct {
 
 // listenForHooks opens the ports that the targets ask for, each once, to everybody:
 // Artifactory is another machine.
-func (a *app) listenForHooks(ctx context.Context, p *platform, w watching, ids []int64) ([]*ear, error) {
+func (a *app) listenForHooks(ctx context.Context, d desk, w watching, ids []int64) ([]*ear, error) {
 	byPort := map[int]*ear{}
 	var ears []*ear
 	for i, t := range w.targets {
@@ -51,7 +52,7 @@ func (a *app) listenForHooks(ctx context.Context, p *platform, w watching, ids [
 				}
 				return nil, inventory.Errorf(inventory.ErrConflict, "port=%d: %w", t.port, err).WithRemedy("give another port, or stop what listens there")
 			}
-			e = &ear{p: p, l: l, wake: map[int64]chan<- struct{}{}}
+			e = &ear{desk: d, log: a.log, l: l, wake: map[int64]chan<- struct{}{}}
 			byPort[t.port] = e
 			ears = append(ears, e)
 			a.say("webhooks are taken on port %d, on any path", t.port)
@@ -115,8 +116,8 @@ func (e *ear) keep(r *http.Request, body []byte) (status int, says string) {
 		}
 		accepted = true
 		for _, h := range hints {
-			if err := e.p.store.AddHint(ctx, t.id, h); err != nil {
-				e.p.log.WarnContext(ctx, "keep a hint", slog.Any("error", err))
+			if err := e.desk.AddHint(ctx, t.id, h); err != nil {
+				e.log.WarnContext(ctx, "keep a hint", slog.Any("error", err))
 				return http.StatusServiceUnavailable, "the hint could not be kept; send it again"
 			}
 		}

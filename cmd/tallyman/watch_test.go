@@ -227,7 +227,8 @@ func TestWatchRefuses(t *testing.T) {
 		{[]string{"--registry", spec(srv), "--interval", "never"}, []string{"--interval", "never"}},
 		{[]string{"--registry", spec(srv), "--tag", "("}, []string{"regular expression"}},
 		{[]string{"--registry", spec(srv, `include="[a"`), "--once"}, []string{"no pattern"}},
-		{[]string{"--registry", spec(srv), "--server", "https://tally.example"}, []string{"cannot send to --server", "integration add"}},
+		{[]string{"--registry", spec(srv), "--server", "https://tally.example"}, []string{"no token for https://tally.example", "--scope ingest"}},
+		{[]string{"--registry", spec(srv), "--print-payload"}, []string{"there is no --server"}},
 		{[]string{"--registry", strings.Replace(spec(srv), "docker-local", "docker-locl", 1), "--once"}, []string{"repository access failed for: docker-locl"}},
 	} {
 		p.run("", append([]string{"watch"}, c.args...)...).want(t, exitError, c.says...)

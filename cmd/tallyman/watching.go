@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -12,9 +13,6 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/discover"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
-
-// settingUp marks an integration whose first watch has not come so far as to look.
-const settingUp = "watching has not begun yet"
 
 // onceAttempts is how often a pass with an end tries an image that cannot be reached.
 const onceAttempts = 4
@@ -28,6 +26,9 @@ type target struct {
 
 // watching is what one process watches, and how.
 type watching struct {
+	name    string    // of the watcher; "" = the token's, or none
+	token   string    // for a server, if none is given otherwise
+	payload io.Writer // of what is sent to a server; nil = nobody looks
 	targets []target
 	every   time.Duration
 	once    bool
@@ -36,24 +37,24 @@ type watching struct {
 
 // watch works the targets until ctx ends, or until one pass is done.
 func (a *app) watch(ctx context.Context, w watching) error {
-	return a.withWorkers(ctx, w.looks, workersFor(w.once, false), func(ctx context.Context, p *platform) error {
+	return a.withWorkers(ctx, w, workersFor(w.once, false), func(ctx context.Context, o *outlook) error {
 		var ids []int64
 		for _, t := range w.targets {
-			id, err := p.adopt(ctx, t, !w.looks.All)
+			id, err := o.desk.Adopt(ctx, t.in, t.secrets, !w.looks.All)
 			if err != nil {
 				return err
 			}
 			ids = append(ids, id)
 		}
 		for i, id := range ids {
-			if err := a.begin(ctx, p, id, w.targets[i].in, w.once); err != nil {
+			if err := a.begin(ctx, o, id, w.targets[i].in, w.once); err != nil {
 				return err
 			}
 		}
 		if w.once {
-			return a.finish(ctx, p, ids, false)
+			return a.finish(ctx, o, ids, false)
 		}
-		return a.follow(ctx, p, w, ids)
+		return a.follow(ctx, o, w, ids)
 	})
 }
 
@@ -70,32 +71,34 @@ func workersFor(ends, afresh bool) jobs {
 	return j
 }
 
-// withWorkers runs act over the store while jobs are worked; it holds the data
+// withWorkers runs act over a desk while its jobs are worked; it holds the data
 // directory's lock.
-func (a *app) withWorkers(ctx context.Context, looks discover.Options, j jobs, act func(context.Context, *platform) error) error {
-	if a.cfg.Database == "" {
+func (a *app) withWorkers(ctx context.Context, w watching, j jobs, act func(context.Context, *outlook) error) error {
+	if a.cfg.Database == "" || a.cfg.Server != "" {
 		release, err := a.lockData()
 		if err != nil {
 			return err
 		}
 		defer release() //nolint:errcheck // the kernel lets go of it anyway
 	}
-	p, err := a.openPlatform(ctx)
+	o, err := a.openOutlook(ctx, w)
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	p.registries.looks = looks
+	defer o.desk.close()
 	if f, ok := j.ledger.(*forgetful); ok {
-		f.Store = p.store
+		f.Ledger = o.desk
 	} else {
-		j.ledger = p.store
+		j.ledger = o.desk
 	}
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	g, working := errgroup.WithContext(working)
-	g.Go(func() error { return p.workJobs(working, j) })
-	err = act(working, p)
+	g.Go(func() error { return o.desk.work(working, &fetcher{o.registries, a.log}, j) })
+	if o.alive != nil {
+		g.Go(func() error { return o.alive(working) })
+	}
+	err = act(working, o)
 	stop()
 	if worked := g.Wait(); worked != nil && !errors.Is(worked, context.Canceled) {
 		return worked
@@ -106,64 +109,18 @@ func (a *app) withWorkers(ctx context.Context, looks discover.Options, j jobs, a
 	return err
 }
 
-// adopt saves a target's integration, and that what is there now is its baseline.
-func (p *platform) adopt(ctx context.Context, t target, baseline bool) (int64, error) {
-	in := t.in
-	old, err := p.store.Integration(ctx, in.Name)
-	switch {
-	case errors.Is(err, inventory.ErrNotFound):
-		in.State, in.Problem = inventory.IntegrationPaused, settingUp // nobody may look before the baseline is asked for
-		if in.ID, err = p.store.AddIntegration(ctx, in, t.secrets); err != nil {
-			return 0, err
-		}
-	case err != nil:
-		return 0, err
-	case old.State == inventory.IntegrationPaused && old.Problem != settingUp:
-		return 0, inventory.Errorf(inventory.ErrConflict, "%s is paused", in.Name).WithRemedy("tallyman integration resume %s", in.Name)
-	default:
-		in.ID = old.ID
-		keepUntyped(&in, old)
-		if err := p.store.UpdateIntegration(ctx, in, &t.secrets); err != nil {
-			return 0, err
-		}
-		if old.Problem != settingUp {
-			return in.ID, nil
-		}
-	}
-	if baseline {
-		_, err := p.store.RecordLook(ctx, inventory.Look{
-			Integration: in.ID, Kind: inventory.LookHint, Cursors: map[string]string{discover.CursorBaseline: discover.BaselineWanted},
-		})
-		if err != nil {
-			return 0, err
-		}
-	}
-	return in.ID, p.store.SetIntegrationState(ctx, in.ID, inventory.IntegrationConnected, "", "")
-}
-
-// keepUntyped keeps the settings that only `integration` can change.
-func keepUntyped(in *inventory.Integration, old inventory.Integration) {
-	if in.CAFile == "" {
-		in.CAFile = old.CAFile
-	}
-	if in.Proxy == "" {
-		in.Proxy = old.Proxy
-	}
-	in.AuthHosts = old.AuthHosts
-}
-
 // begin looks for the first time. What no waiting cures ends the program; with
 // hurry, an outage does too.
-func (a *app) begin(ctx context.Context, p *platform, id int64, in inventory.Integration, hurry bool) error {
-	err := p.lookOnce(ctx, id, true)
+func (a *app) begin(ctx context.Context, o *outlook, id int64, in inventory.Integration, hurry bool) error {
+	err := o.lookOnce(ctx, id, true)
 	if err != nil {
 		if ctx.Err() == nil && !hurry && errors.Is(err, inventory.ErrUnavailable) {
-			p.log.WarnContext(ctx, "the registry cannot be reached; it is tried again", slog.String("integration", in.Name), slog.Any("error", err))
+			a.log.WarnContext(ctx, "the registry cannot be reached; it is tried again", slog.String("integration", in.Name), slog.Any("error", err))
 			return nil
 		}
 		return err
 	}
-	now, err := p.store.IntegrationByID(ctx, id)
+	now, err := o.desk.IntegrationByID(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -173,7 +130,7 @@ func (a *app) begin(ctx context.Context, p *platform, id int64, in inventory.Int
 	if now.Problem != "" {
 		a.say("warning: %s: %s; %s", in.Name, inventory.Printable(now.Problem), inventory.Printable(now.Remedy))
 	}
-	st, err := p.statusOf(ctx, id)
+	st, err := o.statusOf(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -182,9 +139,9 @@ func (a *app) begin(ctx context.Context, p *platform, id int64, in inventory.Int
 }
 
 // follow looks at each target again and again, sooner when a webhook comes.
-func (a *app) follow(ctx context.Context, p *platform, w watching, ids []int64) error {
+func (a *app) follow(ctx context.Context, o *outlook, w watching, ids []int64) error {
 	g, ctx := errgroup.WithContext(ctx)
-	ears, err := a.listenForHooks(ctx, p, w, ids)
+	ears, err := a.listenForHooks(ctx, o.desk, w, ids)
 	if err != nil {
 		return err
 	}
@@ -196,7 +153,7 @@ func (a *app) follow(ctx context.Context, p *platform, w watching, ids []int64) 
 		for _, e := range ears {
 			e.wakes(id, wake)
 		}
-		g.Go(func() error { return p.keepLooking(ctx, id, w.targets[i].in.Name, w.every, wake) })
+		g.Go(func() error { return o.keepLooking(ctx, id, w.targets[i].in.Name, w.every, wake) })
 	}
 	a.say("watching %s every %s; Ctrl-C ends it, nothing is lost meanwhile", w.names(), w.every)
 	return g.Wait()
@@ -204,7 +161,7 @@ func (a *app) follow(ctx context.Context, p *platform, w watching, ids []int64) 
 
 // keepLooking looks when it is time or when it is woken. It ends with ctx, or when
 // there is nothing left to look at.
-func (p *platform) keepLooking(ctx context.Context, id int64, name string, every time.Duration, wake <-chan struct{}) error {
+func (o *outlook) keepLooking(ctx context.Context, id int64, name string, every time.Duration, wake <-chan struct{}) error {
 	due := time.NewTicker(every)
 	defer due.Stop()
 	for {
@@ -216,13 +173,13 @@ func (p *platform) keepLooking(ctx context.Context, id int64, name string, every
 			poll = false
 		case <-due.C:
 		}
-		err := p.lookOnce(ctx, id, poll)
+		err := o.lookOnce(ctx, id, poll)
 		switch {
 		case err == nil || ctx.Err() != nil:
 		case errors.Is(err, errNothingLeft), errors.Is(err, inventory.ErrNotFound):
 			return inventory.Errorf(inventory.ErrConflict, "%s was disconnected or deleted: nothing is left to watch", name)
 		default:
-			p.log.WarnContext(ctx, "look", slog.String("integration", name), slog.Any("error", err))
+			o.log.WarnContext(ctx, "look", slog.String("integration", name), slog.Any("error", err))
 		}
 	}
 }
@@ -230,8 +187,8 @@ func (p *platform) keepLooking(ctx context.Context, id int64, name string, every
 var errNothingLeft = errors.New("disconnected")
 
 // lookOnce answers the hints that wait, and polls where that is asked for.
-func (p *platform) lookOnce(ctx context.Context, id int64, poll bool) error {
-	in, err := p.store.IntegrationByID(ctx, id)
+func (o *outlook) lookOnce(ctx context.Context, id int64, poll bool) error {
+	in, err := o.desk.IntegrationByID(ctx, id)
 	switch {
 	case err != nil:
 		return err
@@ -240,11 +197,11 @@ func (p *platform) lookOnce(ctx context.Context, id int64, poll bool) error {
 	case in.State == inventory.IntegrationPaused:
 		return nil
 	}
-	d, err := p.registries.discoverer(ctx, in)
+	d, err := o.registries.discoverer(ctx, in)
 	if err != nil {
 		return err
 	}
-	hints, err := p.store.Hints(ctx, id)
+	hints, err := o.desk.Hints(ctx, id)
 	if err != nil {
 		return err
 	}

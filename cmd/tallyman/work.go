@@ -14,7 +14,6 @@ import (
 
 	"github.com/tallyman-dev/tallyman/internal/index"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
-	"github.com/tallyman-dev/tallyman/internal/oci"
 	"github.com/tallyman-dev/tallyman/internal/queue"
 	"github.com/tallyman-dev/tallyman/internal/store"
 )
@@ -34,13 +33,13 @@ func (p *platform) work(ctx context.Context) error {
 		return err
 	}
 	for _, in := range all {
-		if active(in) {
+		if active(in) && in.Watcher == "" {
 			if err := p.nudge(ctx, in.ID); err != nil {
 				return err
 			}
 		}
 	}
-	return p.workJobs(ctx, jobs{ledger: p.store, handlers: queue.Handlers{
+	return p.workJobs(ctx, &fetcher{p.registries, p.log}, jobs{ledger: p.store, handlers: queue.Handlers{
 		store.JobLook: {Do: p.look, Again: true, Timeout: 30 * time.Minute},
 	}})
 }
@@ -53,7 +52,7 @@ type jobs struct {
 }
 
 // workJobs indexes and matches what is queued until ctx ends, and does what j adds.
-func (p *platform) workJobs(ctx context.Context, j jobs) error {
+func (p *platform) workJobs(ctx context.Context, x *fetcher, j jobs) error {
 	if err := os.MkdirAll(p.scratch(), 0o700); err != nil {
 		return inventory.Errorf(inventory.ErrForbidden, "%s: %w", p.scratch(), err)
 	}
@@ -71,7 +70,7 @@ func (p *platform) workJobs(ctx context.Context, j jobs) error {
 		return err
 	}
 	handlers := p.teller.handlers()
-	handlers[store.JobIndex] = queue.Handler{Do: p.indexer(ix), Failed: p.indexFailed, Timeout: time.Hour, MaxAttempts: j.attempts}
+	handlers[store.JobIndex] = queue.Handler{Do: p.indexer(x, ix), Failed: p.indexFailed, Timeout: time.Hour, MaxAttempts: j.attempts}
 	handlers[store.JobMatch] = queue.Handler{Do: p.match, Timeout: 10 * time.Minute, Again: true}
 	maps.Copy(handlers, j.handlers)
 	g, ctx := errgroup.WithContext(ctx)
@@ -164,8 +163,8 @@ func (p *platform) look(ctx context.Context, w queue.Work) error {
 		return nil
 	case err != nil:
 		return err
-	case !active(in):
-		return nil // resuming it plans a look
+	case !active(in) || in.Watcher != "":
+		return nil // resuming it plans a look; one that is watched from afar is not ours to look at
 	}
 	if err := p.lookAt(ctx, in); err != nil {
 		if ctx.Err() != nil {
@@ -199,7 +198,7 @@ func (p *platform) lookAt(ctx context.Context, in inventory.Integration) error {
 }
 
 // indexer indexes one digest from the first place that still has it.
-func (p *platform) indexer(ix *index.Indexer) func(context.Context, queue.Work) error {
+func (p *platform) indexer(x *fetcher, ix *index.Indexer) func(context.Context, queue.Work) error {
 	return func(ctx context.Context, w queue.Work) error {
 		digest, err := digestOf(w)
 		if err != nil {
@@ -209,57 +208,8 @@ func (p *platform) indexer(ix *index.Indexer) func(context.Context, queue.Work) 
 		if err != nil {
 			return err
 		}
-		if len(sources) > 1 {
-			if sources, err = p.ownFirst(ctx, sources); err != nil {
-				return err
-			}
-		}
-		for _, s := range sources {
-			if err = p.indexFrom(ctx, ix, s, digest); err == nil || ctx.Err() != nil {
-				return err
-			}
-			if !errors.Is(err, inventory.ErrNotFound) && !errors.Is(err, inventory.ErrUnauthorized) && !errors.Is(err, inventory.ErrForbidden) {
-				return err
-			}
-		}
-		return err // nil without sources: gone, paused or disconnected since; a later look queues it again
+		return x.index(ctx, ix, sources, digest)
 	}
-}
-
-func (p *platform) indexFrom(ctx context.Context, ix *index.Indexer, s inventory.Source, digest string) error {
-	in, err := p.store.IntegrationByID(ctx, s.Integration)
-	if err != nil {
-		return err
-	}
-	c, err := p.registries.client(ctx, in)
-	if err != nil {
-		return err
-	}
-	base, hc := c.Endpoint(s.Key, keyOf(in, s.Key).PackageType, s.Image)
-	src := &metered{Source: &oci.Remote{Base: base, Client: hc}}
-	from, err := cachedOnly(ctx, c, src, s, keyOf(in, s.Key), digest)
-	if err != nil {
-		return err
-	}
-	img, err := ix.Image(ctx, from, digest)
-	if accounted := p.registries.account(ctx, in.ID, c, src.bytes.Load(), src.layers.Load()); accounted != nil {
-		p.log.WarnContext(ctx, "requests not counted", slog.Any("error", accounted))
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.Key+"/"+s.Image+":"+s.Tag, err)
-	}
-	p.log.DebugContext(ctx, "indexed", slog.String("digest", img.Digest), slog.String("state", img.State))
-	return nil
-}
-
-// keyOf is what the integration knows of a key.
-func keyOf(in inventory.Integration, key string) inventory.RepositoryKey {
-	for _, k := range in.Keys {
-		if k.Key == key {
-			return k
-		}
-	}
-	return inventory.RepositoryKey{Key: key}
 }
 
 // indexFailed records why an image could not be indexed; what may pass is tried again

@@ -21,6 +21,7 @@ type Store interface {
 	AdviceStore
 	ExceptionStore
 	AccountStore
+	BindingStore
 	Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagPage, error)
 	TagHistory(ctx context.Context, tagID int64) ([]inventory.TagMove, error)
 	Trend(ctx context.Context, since time.Time) ([]inventory.TrendPoint, error)
@@ -77,6 +78,8 @@ type Options struct {
 	SBOM map[string]SBOMWriter
 	// Teller keeps and reaches the channels of notifications.
 	Teller Teller
+	// Far takes what far watchers send.
+	Far *Far
 }
 
 // API serves /api/v1, /hooks, /healthz and /readyz.
@@ -95,6 +98,7 @@ type API struct {
 	maxImport   int64
 	sbom        map[string]SBOMWriter
 	teller      Teller
+	ingest      *ingest // nil = none
 	crossOrigin *http.CrossOriginProtection
 	openAPI     map[string]any
 	mux         *http.ServeMux
@@ -109,6 +113,9 @@ func New(o Options) *API {
 	}
 	if a.maxImport == 0 {
 		a.maxImport = 4 << 30
+	}
+	if o.Far != nil {
+		a.ingest = newIngest(o.Far, o.Hub)
 	}
 	a.version.SBOMFormats = a.sbomFormats()
 	if o.Origin != "" {

@@ -39,6 +39,8 @@ type Hub struct {
 	Nudge     func(ctx context.Context, integration int64) error
 	// AcceptLoss, which may be nil, lets the next look record that many tags are gone.
 	AcceptLoss func(ctx context.Context, integration int64) error
+	// WantBaseline makes what the next full listing finds the baseline of an integration.
+	WantBaseline func(ctx context.Context, integration int64) error
 	// AllowLinkLocal lets integrations point at link-local addresses, where clouds
 	// keep the credentials of the machine.
 	AllowLinkLocal bool
@@ -62,6 +64,7 @@ func (h *Hub) Get(ctx context.Context, name string) (inventory.Integration, erro
 
 // Add saves an integration and asks for its first look. It does not test it.
 func (h *Hub) Add(ctx context.Context, change inventory.IntegrationChange) (inventory.Integration, error) {
+	change.Watcher = "" // a far watcher registers what it watches itself
 	in, err := h.checked(ctx, change.Integration)
 	if err != nil {
 		return in, err
@@ -86,6 +89,10 @@ func (h *Hub) Update(ctx context.Context, name string, change inventory.Integrat
 	if err != nil {
 		return old, err
 	}
+	if err := near(old); err != nil {
+		return old, err
+	}
+	change.Watcher = ""
 	if change.Name == "" {
 		change.Name = old.Name
 	}
@@ -132,6 +139,7 @@ func (h *Hub) Test(ctx context.Context, test inventory.ConnectionTest) (inventor
 	if test.Name == "" {
 		test.Name = "test"
 	}
+	test.Watcher = ""
 	in, err := h.checked(ctx, test.Integration)
 	if err != nil {
 		return inventory.TestResult{}, err
@@ -156,6 +164,9 @@ func (h *Hub) Test(ctx context.Context, test inventory.ConnectionTest) (inventor
 func (h *Hub) TestSaved(ctx context.Context, name string) (inventory.TestResult, error) {
 	in, err := h.Get(ctx, name)
 	if err != nil {
+		return inventory.TestResult{}, err
+	}
+	if err := near(in); err != nil {
 		return inventory.TestResult{}, err
 	}
 	if in.State == inventory.IntegrationDisconnected {
@@ -220,6 +231,15 @@ func (h *Hub) try(ctx context.Context, in inventory.Integration, s inventory.Sec
 	return result, nil
 }
 
+// near refuses what only the far watcher of an integration can do.
+func near(in inventory.Integration) error {
+	if in.Watcher == "" {
+		return nil
+	}
+	return inventory.Errorf(inventory.ErrConflict, "integration %s is watched from afar, by %s, which has its settings and credentials", in.Name, in.Watcher).
+		WithRemedy("change them where that watcher runs")
+}
+
 // Pause stops looking at an integration until Resume.
 func (h *Hub) Pause(ctx context.Context, name string) (inventory.Integration, error) {
 	return h.move(ctx, name, inventory.IntegrationPaused)
@@ -246,6 +266,10 @@ func (h *Hub) move(ctx context.Context, name, state string) (inventory.Integrati
 	in, err := h.Get(ctx, name)
 	if err != nil {
 		return in, err
+	}
+	if in.State == inventory.IntegrationDisconnected && in.Watcher != "" {
+		in.State, in.Problem, in.Remedy = inventory.IntegrationConnected, "", ""
+		return in, h.Store.UpdateIntegration(ctx, in, nil) // its watcher has the credentials, and may begin again
 	}
 	if in.State == inventory.IntegrationDisconnected {
 		return in, inventory.Errorf(inventory.ErrInvalid, "integration %s is disconnected", name).

@@ -21,13 +21,15 @@ const (
 	Read                       // viewers and read tokens
 	Edit                       // editors
 	Admin                      // administrators and admin tokens
+	Ingest                     // ingest tokens alone: what they write carries their name
 )
 
 // identity is who calls, and how far that reaches.
 type identity struct {
-	name  string
-	via   string // inventory.ViaSession: a browser sent it by itself, so the request's origin must be checked
-	reach Permission
+	name    string
+	via     string // inventory.ViaSession: a browser sent it by itself, so the request's origin must be checked
+	reach   Permission
+	watcher string // name of the ingest token, if it is one
 }
 
 type identityKey struct{}
@@ -76,7 +78,11 @@ func (a *API) bearer(ctx context.Context, header string) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
-	return identity{name: token.Name, via: inventory.ViaToken, reach: reachOfScope(token.Scope)}, nil
+	id := identity{name: token.Name, via: inventory.ViaToken, reach: reachOfScope(token.Scope)}
+	if token.Scope == inventory.ScopeIngest {
+		id.watcher = token.Name
+	}
+	return id, nil
 }
 
 func badToken() error {
@@ -123,6 +129,9 @@ func (a *API) allow(r *http.Request, need Permission) (identity, error) {
 			return id, inventory.Errorf(inventory.ErrForbidden, "the request comes from another site")
 		}
 	}
+	if need == Ingest && id.watcher != "" {
+		return id, nil
+	}
 	if id.reach < need {
 		return id, inventory.Errorf(inventory.ErrForbidden, "%s may not do this", id).
 			WithRemedy("%s", needs(need))
@@ -154,6 +163,8 @@ func (id identity) acting(r *http.Request) (*http.Request, *inventory.Actor) {
 
 func needs(p Permission) string {
 	switch p {
+	case Ingest:
+		return "it needs a token of scope ingest: what a watcher sends carries the token's name"
 	case Admin:
 		return "it needs an administrator, or a token of scope admin"
 	case Edit:

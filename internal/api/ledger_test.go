@@ -22,6 +22,7 @@ func digest(c string) string { return "sha256:" + strings.Repeat(c, 64) }
 
 // ledger is a store in memory with one integration and one image.
 type ledger struct {
+	bound   map[string][]string
 	mu      sync.Mutex
 	in      []inventory.Integration
 	secrets map[int64]inventory.Secrets
@@ -238,6 +239,18 @@ func (l *ledger) RevokeToken(_ context.Context, name string) error {
 	}
 	return inventory.ErrNotFound
 }
+
+func (l *ledger) BindToken(_ context.Context, token string, integrations []string) error {
+	if l.bound == nil {
+		l.bound = map[string][]string{}
+	}
+	l.bound[token] = integrations
+	return nil
+}
+
+func (l *ledger) TokenBindings(context.Context) (map[string][]string, error) { return l.bound, nil }
+
+func (l *ledger) Requeue(_ context.Context, token string) (int, error) { return len(token), nil }
 
 // Test is the connector.
 func (l *ledger) Test(_ context.Context, in inventory.Integration, s inventory.Secrets) (inventory.TestResult, error) {

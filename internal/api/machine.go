@@ -70,6 +70,9 @@ func uploadError(err error) error {
 
 func (a *API) listTokens(w http.ResponseWriter, r *http.Request) error {
 	tokens, err := a.store.Tokens(r.Context())
+	if err == nil {
+		tokens, err = a.bindingsOf(r.Context(), tokens)
+	}
 	if err != nil {
 		return err
 	}
@@ -90,6 +93,9 @@ func (a *API) createToken(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return invalid("%q is not a scope", shorten(want.Scope)).WithRemedy("use ingest, read or admin")
 	}
+	if err := checkBinding(want); err != nil {
+		return err
+	}
 	if want.Expires != nil && !want.Expires.After(time.Now()) {
 		return invalid("the token would be expired already").WithRemedy("give a time that lies ahead")
 	}
@@ -97,6 +103,9 @@ func (a *API) createToken(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, inventory.ErrConflict) {
 		return inventory.Errorf(inventory.ErrConflict, "there is a token %q already", want.Name).
 			WithRemedy("choose another name, or revoke that one")
+	}
+	if err == nil {
+		err = a.store.BindToken(r.Context(), want.Name, want.Integrations) // nobody has the secret yet
 	}
 	if err != nil {
 		return err
@@ -140,7 +149,15 @@ func (a *API) getCaller(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	names := map[Permission]string{SignedIn: "ingest", Read: "read", Edit: "edit", Admin: "admin"}
-	return reply(w, r, http.StatusOK, inventory.Caller{Name: id.String(), Reach: names[id.reach]})
+	me := inventory.Caller{Name: id.String(), Reach: names[id.reach]}
+	if id.watcher != "" {
+		bound, err := a.store.TokenBindings(r.Context())
+		if err != nil {
+			return err
+		}
+		me.Integrations = bound[id.watcher]
+	}
+	return reply(w, r, http.StatusOK, me)
 }
 
 func (a *API) getVersion(w http.ResponseWriter, r *http.Request) error {

@@ -57,7 +57,7 @@ type schemas object
 func (s schemas) operation(rt route) object {
 	op := object{
 		"summary": rt.summary, "operationId": operationID(rt),
-		"description": "Asks for: " + map[Permission]string{SignedIn: "any token", Read: "read", Edit: "edit", Admin: "admin"}[rt.need] + ".",
+		"description": "Asks for: " + map[Permission]string{SignedIn: "any token", Read: "read", Edit: "edit", Admin: "admin", Ingest: "ingest"}[rt.need] + ".",
 	}
 	var parameters []any
 	for _, name := range pathParameters(rt.path) {
@@ -81,6 +81,9 @@ func (s schemas) operation(rt route) object {
 	done := object{"description": "Done"}
 	if rt.reply != nil {
 		content := object{"application/json": object{"schema": s.of(reflect.TypeOf(rt.reply))}}
+		if rt.lines {
+			content = object{"application/jsonl": object{"itemSchema": s.of(reflect.TypeOf(rt.reply).Elem())}}
+		}
 		for _, other := range rt.others {
 			content[other] = object{}
 		}
@@ -124,6 +127,9 @@ func (s schemas) of(t reflect.Type) object {
 	}
 	switch t.Kind() {
 	case reflect.Slice, reflect.Array:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return object{"type": "string", "contentEncoding": "base64"}
+		}
 		return object{"type": "array", "items": s.of(t.Elem())}
 	case reflect.Map:
 		if t.Elem().Kind() == reflect.Interface {

@@ -19,6 +19,7 @@ type route struct {
 	status  int    // on success
 	reply   any    // zero value of what is answered; nil = nothing
 	others  []string
+	lines   bool // the answer is a value a line, not an array
 	serve   func(*API, http.ResponseWriter, *http.Request) error
 }
 
@@ -56,7 +57,7 @@ func imageParameters() []parameter {
 
 // routes is the whole of /api/v1.
 func routes() []route {
-	all := [][]route{integrationRoutes(), imageRoutes(), searchRoutes(), explainRoutes(), exceptionRoutes(), assessRoutes(), adviceRoutes(), machineRoutes(), channelRoutes(), accountRoutes()}
+	all := [][]route{integrationRoutes(), imageRoutes(), searchRoutes(), explainRoutes(), exceptionRoutes(), assessRoutes(), adviceRoutes(), machineRoutes(), channelRoutes(), accountRoutes(), ingestRoutes()}
 	var out []route
 	for _, some := range all {
 		out = append(out, some...)
@@ -171,6 +172,10 @@ func machineRoutes() []route {
 		{
 			method: "DELETE", path: "/api/v1/tokens/{name}", need: Admin, summary: "Revoke a token",
 			status: 204, serve: (*API).revokeToken,
+		},
+		{
+			method: "POST", path: "/api/v1/tokens/{name}/requeue", need: Admin, summary: "Index again what only this token, revoked or not, vouched for",
+			status: 200, reply: inventory.Requeued{}, serve: (*API).requeueToken,
 		},
 		{
 			method: "POST", path: "/api/v1/signin-links", need: Admin, summary: "Create a one-time link into the dashboard: for a user, or for whoever sets Tallyman up",

@@ -4,6 +4,9 @@ package inventory
 type Caller struct {
 	Name  string `json:"name"`
 	Reach string `json:"reach"` // ingest, read, edit, admin
+	// Integrations that a token of scope ingest is bound to; none = those of the watcher
+	// that has the token's name.
+	Integrations []string `json:"integrations"`
 }
 
 // Version is what runs somewhere.

@@ -11,47 +11,47 @@ const (
 
 // Look is what one look at a registry saw, recorded in one transaction.
 type Look struct {
-	Integration int64
-	Kind        string
-	Sightings   []Sighting
-	Baseline    []Sighting        // there before anybody watched: kept apart, not recorded as tags and not queued, until they are sighted
-	Gone        []LiveTag         // known to be gone by this look
-	Missed      []LiveTag         // absent from this complete listing but not yet known gone: their Missed goes up by one; a sighting sets it back to 0
-	NotSelected int               // tags that filters left out; of a reconcile
-	Cursors     map[string]string // name -> value, saved with the sightings
-	At          time.Time         // server time of the request
-	HintsUpTo   int64             // hints with an id up to this are answered
-	Indexer     int               // images indexed by an older version are queued again
-	Force       bool              // queue every sighted digest, known or not
+	Integration int64             `json:"-"`
+	Kind        string            `json:"kind"`
+	Sightings   []Sighting        `json:"sightings"`
+	Baseline    []Sighting        `json:"baseline"`              // there before anybody watched: kept apart, not recorded as tags and not queued, until they are sighted
+	Gone        []LiveTag         `json:"gone"`                  // known to be gone by this look
+	Missed      []LiveTag         `json:"missed"`                // absent from this complete listing but not yet known gone: their Missed goes up by one; a sighting sets it back to 0
+	NotSelected int               `json:"not_selected"`          // tags that filters left out; of a reconcile
+	Cursors     map[string]string `json:"cursors"`               // name -> value, saved with the sightings
+	At          time.Time         `json:"at,omitzero"`           // server time of the request
+	HintsUpTo   int64             `json:"hints_up_to,omitempty"` // hints with an id up to this are answered
+	Indexer     int               `json:"indexer"`               // images indexed by an older version are queued again
+	Force       bool              `json:"force,omitempty"`       // queue every sighted digest, known or not
 	// Partial: the look is too long for one call and more of it follows, with what is
 	// saved once (cursors, answered hints, when it was) in its last part.
-	Partial bool
+	Partial bool `json:"partial,omitempty"`
 }
 
 // LookResult is what a look changed.
 type LookResult struct {
-	New    int // tags never seen before
-	Moved  int // tags that point elsewhere now
-	Gone   int
-	Queued int // digests queued for indexing
+	New    int `json:"new"`   // tags never seen before
+	Moved  int `json:"moved"` // tags that point elsewhere now
+	Gone   int `json:"gone"`
+	Queued int `json:"queued"` // digests queued for indexing
 }
 
 // LiveTag is a tag that the ledger believes is there.
 type LiveTag struct {
-	Key    string
-	Image  string
-	Tag    string
-	Digest string
-	Seen   time.Time // server time of the newest sighting
-	Missed int       // complete listings in a row it was absent from
+	Key    string    `json:"key"`
+	Image  string    `json:"image"`
+	Tag    string    `json:"tag"`
+	Digest string    `json:"digest,omitempty"`
+	Seen   time.Time `json:"seen,omitzero"`    // server time of the newest sighting
+	Missed int       `json:"missed,omitempty"` // complete listings in a row it was absent from
 }
 
 // Hint is what a webhook said happened: only a reason to look sooner.
 type Hint struct {
-	ID    int64
-	Key   string
-	Image string
-	Tag   string
+	ID    int64  `json:"id,omitempty"`
+	Key   string `json:"key"`
+	Image string `json:"image"`
+	Tag   string `json:"tag,omitempty"`
 }
 
 // Scopes of a token, narrowest first.

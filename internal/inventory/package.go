@@ -26,34 +26,33 @@ type Placed struct {
 // Occurrence is one package at one location: the unit of a chain's difference.
 type Occurrence struct {
 	Package
-	Location string
-	OwnedBy  string
-	Declared bool
+	Location string `json:"location,omitempty"`
+	OwnedBy  string `json:"owned_by,omitempty"`
+	Declared bool   `json:"declared,omitempty"`
 }
 
 // LayerRecord is what one pass over a layer found. Body is the index stage's own
 // encoding; the ledger keeps it and gives it back, and never looks inside.
 type LayerRecord struct {
-	DiffID  string
-	Digest  string // compressed digest that was verified to hold DiffID
-	Size    int64  // compressed bytes read
-	Indexer int    // version of the indexer that made Body
-	Body    []byte
-	Voucher string // the token under which a far watcher saved it; empty = this server
-	Holder  string // who must hold the lease on it; empty = nobody
+	DiffID  string `json:"diff_id"`
+	Digest  string `json:"digest"`  // compressed digest that was verified to hold DiffID
+	Size    int64  `json:"size"`    // compressed bytes read
+	Indexer int    `json:"indexer"` // version of the indexer that made Body
+	Body    []byte `json:"body"`
+	Voucher string `json:"-"` // the token under which a far watcher saved it; empty = this server
+	Holder  string `json:"-"` // who must hold the lease on it; empty = nobody
 }
 
 // ChainRecord is a stack of layers and how it differs from its parent.
 type ChainRecord struct {
-	ChainID string // OCI chain ID
-	Parent  string // "" for the first layer
-	DiffID  string
-	Depth   int // 0 for the first layer
-	Indexer int
-	Added   []Occurrence
-	Removed []Occurrence
-	// Files that were read and that the stack has, or has no more, against its parent. The
+	ChainID string       `json:"chain_id"`         // OCI chain ID
+	Parent  string       `json:"parent,omitempty"` // "" for the first layer
+	DiffID  string       `json:"diff_id"`
+	Depth   int          `json:"depth"` // 0 for the first layer
+	Indexer int          `json:"indexer"`
+	Added   []Occurrence `json:"added"`
+	Removed []Occurrence `json:"removed"` // Files that were read and that the stack has, or has no more, against its parent. The
 	// same content at two places is two of them.
-	Files     []File
-	FilesGone []File
+	Files     []File `json:"files"`
+	FilesGone []File `json:"files_gone"`
 }

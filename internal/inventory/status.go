@@ -25,6 +25,25 @@ type Tally struct {
 	LayersRead int64            `json:"layers_read"`
 }
 
+// Add adds another tally to t.
+func (t *Tally) Add(more Tally) {
+	t.TagsSeen += more.TagsSeen
+	t.Analysed += more.Analysed
+	t.Failed += more.Failed
+	t.Unsupported += more.Unsupported
+	t.Waiting += more.Waiting
+	t.NotSelected += more.NotSelected
+	t.Gone += more.Gone
+	t.LayerBytes += more.LayerBytes
+	t.LayersRead += more.LayersRead
+	if t.Requests == nil {
+		t.Requests = map[string]int64{}
+	}
+	for class, n := range more.Requests {
+		t.Requests[class] += n
+	}
+}
+
 // IntegrationStatus is one integration's part of the ledger.
 type IntegrationStatus struct {
 	Name  string `json:"name"`

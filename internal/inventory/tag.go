@@ -12,16 +12,16 @@ const (
 
 // Sighting is one tag as one look at the registry saw it.
 type Sighting struct {
-	Key       string // repository key
-	Image     string // image name inside the key, "team/app"
-	Tag       string
-	Digest    string // of the manifest or index the tag points to
-	MediaType string // empty where the listing does not say
-	Size      int64
-	Created   time.Time // zero = unknown
-	Pushed    time.Time // when the registry says it was pushed or changed; zero = unknown
-	At        time.Time // the server's time of the request: an older look never overwrites a newer one
-	Filled    bool      // a remote cached something of the image since the last full listing
+	Key       string    `json:"key"`   // repository key
+	Image     string    `json:"image"` // image name inside the key, "team/app"
+	Tag       string    `json:"tag"`
+	Digest    string    `json:"digest"`               // of the manifest or index the tag points to
+	MediaType string    `json:"media_type,omitempty"` // empty where the listing does not say
+	Size      int64     `json:"size,omitempty"`
+	Created   time.Time `json:"created,omitzero"` // zero = unknown
+	Pushed    time.Time `json:"pushed,omitzero"`  // when the registry says it was pushed or changed; zero = unknown
+	At        time.Time `json:"at,omitzero"`      // the server's time of the request: an older look never overwrites a newer one
+	Filled    bool      `json:"filled,omitempty"` // a remote cached something of the image since the last full listing
 }
 
 // Repository is key + image name: what a digest is pulled from.
@@ -32,11 +32,11 @@ type Repository struct {
 
 // Source is one place a digest can be pulled from.
 type Source struct {
-	Integration int64
-	Name        string // of the integration
+	Integration int64  `json:"-"`
+	Name        string `json:"integration"` // of the integration
 	Repository
-	Tag    string
-	Pushed time.Time // zero = unknown
+	Tag    string    `json:"tag"`
+	Pushed time.Time `json:"pushed,omitzero"` // zero = unknown
 }
 
 // Counts are distinct flaws of one image, each at its highest severity.

@@ -60,6 +60,20 @@ func (s *Store) Cursor(ctx context.Context, integration int64, name string) (val
 	return value, err
 }
 
+// Cursors returns all that looks saved, by name.
+func (s *Store) Cursors(ctx context.Context, integration int64) (all map[string]string, err error) {
+	err = s.view(ctx, "read cursors", func(r reader) error {
+		all = map[string]string{}
+		return r.each(ctx, `SELECT name, value FROM watermark WHERE integration_id = ?`, []any{integration}, func(rows *sql.Rows) error {
+			var name, value string
+			err := rows.Scan(&name, &value)
+			all[name] = value
+			return err
+		})
+	})
+	return all, err
+}
+
 // AddRequests adds to the counts of what was asked of a registry.
 func (s *Store) AddRequests(ctx context.Context, integration int64, byClass map[string]int64, layerBytes, layersRead int64) error {
 	rows := make([][]any, 0, len(byClass))

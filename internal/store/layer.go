@@ -182,6 +182,19 @@ func (s *Store) VerifiedDiffID(ctx context.Context, blobDigests []string) (map[s
 	return known, err
 }
 
+// KnownLayers tells which layers somebody read with this indexer.
+func (s *Store) KnownLayers(ctx context.Context, diffIDs []string, indexer int) (map[string]bool, error) {
+	out := make(map[string]bool, len(diffIDs))
+	err := s.view(ctx, "read layers", func(r reader) error {
+		known, _, err := s.layerState(ctx, r, diffIDs, indexer, "")
+		for d := range known {
+			out[string(d)] = true
+		}
+		return err
+	})
+	return out, err
+}
+
 // KnownChains tells which stacks of layers are known for this indexer.
 func (s *Store) KnownChains(ctx context.Context, chainIDs []string, indexer int) (map[string]bool, error) {
 	known := make(map[string]bool, len(chainIDs))

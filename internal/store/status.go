@@ -49,24 +49,9 @@ func integrationStatus(ctx context.Context, r reader, st *inventory.Status) erro
 	for _, id := range ids {
 		is := byID[id]
 		st.Integrations = append(st.Integrations, *is)
-		sum(&st.Tally, is.Tally)
+		st.Add(is.Tally)
 	}
 	return nil
-}
-
-func sum(to *inventory.Tally, t inventory.Tally) {
-	to.TagsSeen += t.TagsSeen
-	to.Analysed += t.Analysed
-	to.Failed += t.Failed
-	to.Unsupported += t.Unsupported
-	to.Waiting += t.Waiting
-	to.NotSelected += t.NotSelected
-	to.Gone += t.Gone
-	to.LayerBytes += t.LayerBytes
-	to.LayersRead += t.LayersRead
-	for class, n := range t.Requests {
-		to.Requests[class] += n
-	}
 }
 
 func fillRequests(ctx context.Context, r reader, byID map[int64]*inventory.IntegrationStatus) error {
