@@ -49,8 +49,12 @@ const changesShown = 40
 func (d *Dashboard) compare(w http.ResponseWriter, r *http.Request, v visit) error {
 	q := r.URL.Query()
 	refs := slices.DeleteFunc([]string{q.Get("a"), q.Get("b")}, func(s string) bool { return s == "" })
-	if len(refs) < 2 {
-		return inventory.Errorf(inventory.ErrInvalid, "two tags are compared, and %d was chosen", len(refs)).WithRemedy("choose two on the repository's page")
+	if chosen := q["tag"]; len(refs) == 0 {
+		refs = slices.Clone(chosen)
+		slices.Reverse(refs) // a repository's page has the newest first
+	}
+	if len(refs) != 2 {
+		return inventory.Errorf(inventory.ErrInvalid, "two tags are compared, and %d were chosen", len(refs)).WithRemedy("choose two on the repository's page")
 	}
 	a, err := d.Reader.Open(r.Context(), refs[0], q.Get("platform"))
 	if err != nil {
@@ -67,7 +71,7 @@ func (d *Dashboard) compare(w http.ResponseWriter, r *http.Request, v visit) err
 	}
 	p.Sides = []comparedSide{d.side("From", p.A, a), d.side("To", p.B, b)}
 	p.Fixed, p.New, p.Same = d.partOf(p.Comparison.Fixed), d.partOf(p.Comparison.New), d.partOf(p.Unchanged)
-	p.Packages = p.Comparison.Packages[:min(len(p.Comparison.Packages), 2*changesShown)]
+	p.Packages = p.Comparison.Packages[:min(len(p.Comparison.Packages), changesShown)]
 	p.MoreOf = len(p.Comparison.Packages) - len(p.Packages)
 	p.Config = p.Comparison.Config[:min(len(p.Comparison.Config), changesShown)]
 	return d.show(w, r, v, http.StatusOK, "compare", frame{Title: "Compare " + a.Tag.Tag + " with " + b.Tag.Tag, Menu: "images"}, p)

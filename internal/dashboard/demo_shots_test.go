@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/tallyman-dev/tallyman/internal/dashboard/dashboardtest"
 )
 
 var demoLink = flag.String("demo", "", "sign-in link of a running demo, to take pictures of its pages (with -shots)") //nolint:gochecknoglobals // a flag of the test
@@ -26,11 +28,11 @@ func TestDemoPictures(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := u.Scheme + "://" + u.Host
-	ctx := chromium(t)
-	do(t, ctx, "sign in", chromedp.EmulateViewport(1280, 900), chromedp.Navigate(root+"/signin"))
+	ctx := dashboardtest.Chromium(t)
+	dashboardtest.Do(t, ctx, "sign in", chromedp.EmulateViewport(1280, 900), chromedp.Navigate(root+"/signin"))
 	type look struct{ name, url string }
 	pages := []look{{"signin", root + "/signin"}}
-	do(t, ctx, "sign in", chromedp.Navigate(*demoLink), see("#overview"))
+	dashboardtest.Do(t, ctx, "sign in", chromedp.Navigate(*demoLink), dashboardtest.See("#overview"))
 	pages = append(pages, look{"overview", root + "/"})
 	for _, name := range []string{"images", "vulnerabilities", "packages", "bases", "activity", "integrations", "connect", "find"} {
 		pages = append(pages, look{name, root + "/" + name})
@@ -42,16 +44,16 @@ func TestDemoPictures(t *testing.T) {
 		{"who-has", "/packages?text=openssl", "main tbody th a"},
 		{"integration", "/integrations", "#cards .acts a.btn"},
 	} {
-		do(t, ctx, one.name, chromedp.Navigate(root+one.page), see("main"))
+		dashboardtest.Do(t, ctx, one.name, chromedp.Navigate(root+one.page), dashboardtest.See("main"))
 		target, err := chromedp.Run(ctx, chromedp.Evaluate[string](fmt.Sprintf(`document.querySelector(%q)?.href ?? ""`, one.selector)))
 		if err != nil || target == "" {
 			t.Fatalf("%s: no link on %s: %v", one.name, one.page, err)
 		}
 		pages = append(pages, look{one.name, target})
 		if one.name == "repository" {
-			do(t, ctx, "two tags", chromedp.Navigate(target), see("#repository"))
+			dashboardtest.Do(t, ctx, "two tags", chromedp.Navigate(target), dashboardtest.See("#repository"))
 			target, err = chromedp.Run(ctx, chromedp.Evaluate[string](`(() => {
-				const refs = [...document.querySelectorAll("input[name=a]")].map((i) => i.value);
+				const refs = [...document.querySelectorAll("input[name=tag]")].map((i) => i.value);
 				return new URL("/compare?" + new URLSearchParams({a: refs[refs.length - 1], b: refs[0]}), location).href;
 			})()`))
 			if err != nil {
@@ -62,10 +64,10 @@ func TestDemoPictures(t *testing.T) {
 	}
 	for _, width := range []int64{1280, 390} {
 		for _, theme := range []string{"light", "dark"} {
-			do(t, ctx, "set the size", chromedp.EmulateViewport(width, 900), colours(theme))
+			dashboardtest.Do(t, ctx, "set the size", chromedp.EmulateViewport(width, 900), colours(theme))
 			for _, one := range pages {
 				name := fmt.Sprintf("%s-%s-%d", one.name, theme, width)
-				do(t, ctx, name, chromedp.Navigate(one.url), see("main"))
+				dashboardtest.Do(t, ctx, name, chromedp.Navigate(one.url), dashboardtest.See("main"))
 				keep(t, ctx, name)
 			}
 		}

@@ -1,6 +1,8 @@
 package dashboard
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,7 +28,9 @@ type imagePage struct {
 	Labels     []pair
 	Clear      string
 	Here       string
-	Export     string
+	Exports    []choice
+	Before     *choice // the tag that was pushed before, to compare with
+	Happened   []happening
 	SBOMs      []choice
 	Commit     string
 	Moves      []inventory.TagMove
@@ -52,9 +56,8 @@ func (d *Dashboard) image(w http.ResponseWriter, r *http.Request, v visit) error
 		return err
 	}
 	one := reading{d: d, f: f, dossier: dossier, kinds: kindsOf(dossier.SBOM.Packages)}
-	if r.URL.Query().Get("format") == "csv" {
-		findingsCSV(w, dossier, one.shown())
-		return nil
+	if format := r.URL.Query().Get("format"); format != "" {
+		return one.export(w, format)
 	}
 	p := one.page()
 	if p.Moves, err = d.Store.TagHistory(r.Context(), dossier.Tag.ID); err != nil {
@@ -65,8 +68,50 @@ func (d *Dashboard) image(w http.ResponseWriter, r *http.Request, v visit) error
 	if p.Places, err = d.places(r.Context(), dossier); err != nil {
 		return err
 	}
+	if p.Before, err = d.before(r.Context(), dossier.Tag); err != nil {
+		return err
+	}
+	if p.Happened, err = d.happenedTo(r.Context(), dossier); err != nil {
+		return err
+	}
 	title := dossier.Tag.Image + ":" + dossier.Tag.Tag
 	return d.show(w, r, v, http.StatusOK, "image", frame{Title: title, Menu: "images"}, p)
+}
+
+// before is the tag of the same repository that was pushed before another, if any.
+func (d *Dashboard) before(ctx context.Context, tag inventory.TagRow) (*choice, error) {
+	page, err := d.Store.Tags(ctx, inventory.TagFilter{Integration: tag.Integration, Key: tag.RepositoryKey, Image: tag.Image, Sort: "pushed", Limit: rowsPerPage})
+	if err != nil {
+		return nil, fmt.Errorf("tags of %s: %w", tag.Image, err)
+	}
+	at := slices.IndexFunc(page.Rows, func(row inventory.TagRow) bool { return row.Tag == tag.Tag })
+	if at < 0 {
+		return nil, nil //nolint:nilnil // none is an answer
+	}
+	for _, row := range page.Rows[at+1:] {
+		if row.Digest != tag.Digest {
+			q := url.Values{"a": {row.Reference}, "b": {tag.Reference}}
+			return &choice{Word: row.Tag, Link: d.Base + "/compare?" + q.Encode()}, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // as above
+}
+
+// mostHappened is how many events a page of an image lists.
+const mostHappened = 12
+
+// happenedTo is what was recorded of the image and of its findings.
+func (d *Dashboard) happenedTo(ctx context.Context, of inventory.Dossier) ([]happening, error) {
+	digests := []string{of.Tag.Digest}
+	if of.Image.Digest != "" && of.Image.Digest != of.Tag.Digest {
+		digests = append(digests, of.Image.Digest)
+	}
+	events, err := d.Store.HappenedTo(ctx, digests, of.Report.Findings, 200)
+	if err != nil {
+		return nil, fmt.Errorf("events of %s: %w", of.Tag.Reference, err)
+	}
+	out := d.happenings(events)
+	return out[:min(len(out), mostHappened)], nil
 }
 
 // reading is one dossier under one filter.
@@ -108,9 +153,7 @@ func (x reading) page() imagePage {
 		Clear:  x.link(reportFilter{Ref: x.f.Ref, Platform: x.f.Platform}),
 		Commit: commitLink(x.dossier.SBOM.Origin), Words: x.words(),
 	}
-	export := x.f.query()
-	export.Set("format", "csv")
-	p.Export = x.d.Base + "/image?" + export.Encode()
+	p.Exports = x.exports()
 	p.Platforms, p.SBOMs, p.Labels = x.platforms(), x.sboms(), labels(x.dossier.Image.Config.Labels)
 	p.Bigs = x.bigs()
 	p.AllLayers, p.Layers = x.layers()
@@ -238,11 +281,11 @@ func commitLink(o inventory.Origin) string {
 	if source == "" || err != nil || o.Revision == "" || len(o.Revision) > 64 || strings.Trim(o.Revision, "0123456789abcdefABCDEF") != "" {
 		return ""
 	}
-	switch u.Host {
-	case "github.com":
-		return source + "/commit/" + o.Revision
-	case "gitlab.com":
+	switch {
+	case strings.Contains(u.Host, "gitlab"):
 		return source + "/-/commit/" + o.Revision
+	case strings.Contains(u.Host, "bitbucket"):
+		return source + "/commits/" + o.Revision
 	}
-	return ""
+	return source + "/commit/" + o.Revision // as GitHub, Gitea and Forgejo have it
 }

@@ -94,3 +94,14 @@ if (progress && window.EventSource && ["list", "read"].includes(progress.dataset
   });
   addEventListener("pagehide", () => stream.close());
 }
+
+// Two tags are compared: a third one takes the place of the one that was ticked first.
+const ticked = [];
+document.addEventListener("change", (event) => {
+  const box = event.target.closest("form[data-two] input[type=checkbox]");
+  if (!box) return;
+  const at = ticked.indexOf(box);
+  if (at >= 0) ticked.splice(at, 1);
+  if (box.checked) ticked.push(box);
+  while (ticked.length > 2) ticked.shift().checked = false;
+});

@@ -1,4 +1,4 @@
-package dashboard_test
+package dashboardtest
 
 import (
 	"context"
@@ -10,10 +10,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// axe is the accessibility checker: the text of axe-core's axe.min.js, which the tests
+// Axe is the accessibility checker: the text of axe-core's axe.min.js, which the tests
 // do not carry with them. TALLYMAN_AXE names the file; without it pages are not
 // checked, but on CI it must be there.
-func axe(t *testing.T) string {
+func Axe(t *testing.T) string {
 	t.Helper()
 	path := os.Getenv("TALLYMAN_AXE")
 	if path == "" {
@@ -38,8 +38,8 @@ const serious = `axe.run(document, {resultTypes: ["violations"]}).then((r) => r.
 	.map((v) => v.id + " (" + v.nodes.length + "): " + v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160) + " " + (n.any[0]?.message ?? "")).join(" | "))
 	.join("\n"))`
 
-// accessible fails the test when axe-core finds something serious.
-func accessible(t *testing.T, ctx context.Context, name, axe string) { //nolint:revive // t comes first in a test's helper
+// Accessible fails the test when axe-core finds something serious.
+func Accessible(t *testing.T, ctx context.Context, name, axe string) { //nolint:revive // t comes first in a test's helper
 	t.Helper()
 	if axe == "" {
 		return
@@ -57,3 +57,19 @@ func accessible(t *testing.T, ctx context.Context, name, axe string) { //nolint:
 		t.Errorf("%s: axe-core finds: %s", name, found)
 	}
 }
+
+// SticksOut is a script that names the first thing that is wider than the panel it stands in, unless the
+// panel scrolls.
+const SticksOut = `(() => {
+	for (const panel of document.querySelectorAll("main section, main .panel, main .card")) {
+		const right = panel.getBoundingClientRect().right + 1;
+		for (const e of panel.querySelectorAll("td, th, a, span, dd, p")) {
+			if (e.closest(".scroll") || e.closest(".vh") || e.closest("details:not([open])")) continue;
+			if (e.getBoundingClientRect().right > right) return e.tagName + " " + e.textContent.slice(0, 60);
+		}
+	}
+	for (const box of document.querySelectorAll(".three .scroll")) {
+		if (innerWidth >= 1280 && box.scrollWidth > box.clientWidth + 1) return "the findings";
+	}
+	return "";
+})()`
