@@ -189,7 +189,7 @@ func refuseHost(ctx context.Context, host string) error {
 		addrs = found
 	}
 	for _, addr := range addrs {
-		if addr = addr.Unmap(); addr.IsLinkLocalUnicast() || addr.IsLinkLocalMulticast() || addr.IsMulticast() || addr.IsUnspecified() {
+		if inventory.LinkLocal(addr) {
 			return inventory.Errorf(inventory.ErrForbidden, "%s is a link-local address", shorten(host)).
 				WithRemedy("an integration cannot point there; use the address that others reach the registry by")
 		}

@@ -80,9 +80,6 @@ func (c *Client) strange(resp *http.Response, body string, at *url.URL) error {
 	if at != nil && !strings.EqualFold(at.Host, c.addr.Host) {
 		what += ", redirected to " + shown(at.Host)
 	}
-	if msg := serverMessage(body); msg != "" && !isHTML(resp.Header, body) {
-		what += ": " + msg
-	}
 	name := "Artifactory's API"
 	if c.opts.Kind == inventory.KindOCI {
 		name = "a registry"
@@ -160,12 +157,13 @@ func isCertificate(err error) bool {
 // answerProblem turns an unwelcome answer into a kind of error.
 func (c *Client) answerProblem(resp *http.Response, body, act string) error {
 	msg := serverMessage(body)
-	if isHTML(resp.Header, body) {
-		msg = "HTML instead of JSON"
-	}
 	says := act + ": HTTP " + fmt.Sprint(resp.StatusCode)
-	if msg != "" {
-		says += ": " + msg
+	if isHTML(resp.Header, body) {
+		says += ": HTML instead of JSON"
+	} else if msg != "" {
+		// What the server says goes to the log alone: an editor who may name any address
+		// must not read through us what answers there.
+		c.opts.Logger.DebugContext(resp.Request.Context(), "refused", "act", act, "status", resp.StatusCode, "said", msg)
 	}
 	switch code := resp.StatusCode; {
 	case code == http.StatusUnauthorized:

@@ -17,7 +17,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
@@ -41,22 +40,7 @@ func NewClient() *http.Client {
 }
 
 func dialer() *net.Dialer {
-	return &net.Dialer{Timeout: 10 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
-		at, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return fmt.Errorf("dial: %w", err)
-		}
-		if forbidden(at.Addr()) {
-			return inventory.Errorf(inventory.ErrForbidden, "a channel cannot lead to a link-local address")
-		}
-		return nil
-	}}
-}
-
-// forbidden addresses are those where clouds hand out the credentials of the machine.
-func forbidden(a netip.Addr) bool {
-	a = a.Unmap()
-	return a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a.IsMulticast() || a.IsUnspecified()
+	return &net.Dialer{Timeout: 10 * time.Second, Control: inventory.RefuseLinkLocal}
 }
 
 // render is a message as a channel is sent it.
@@ -97,7 +81,7 @@ func (n *Notifier) post(ctx context.Context, ch inventory.Channel, s inventory.C
 		return "", inventory.Errorf(inventory.ErrInvalid, "channel %s has no address that can be used", ch.Name).
 			WithRemedy("give it again: tallyman notify add %s --replace --url-stdin", ch.Name)
 	}
-	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && forbidden(addr) {
+	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && inventory.LinkLocal(addr) {
 		return "", inventory.Errorf(inventory.ErrForbidden, "a channel cannot lead to a link-local address")
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, bytes.NewReader(body))
