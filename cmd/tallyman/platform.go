@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -39,11 +40,12 @@ type platform struct {
 	api        *api.API
 	teller     teller
 	hub        *api.Hub
+	letGo      func() error // of the sealing key
 }
 
 // openPlatform opens the ledger that the settings name and ties everything to it.
 func (a *app) openPlatform(ctx context.Context) (*platform, error) {
-	key, err := a.sealKey()
+	key, letGo, err := a.sealKey()
 	if err != nil {
 		return nil, err
 	}
@@ -51,9 +53,9 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 		Dir: a.cfg.Data, URL: a.cfg.Database, Key: key, Logger: a.log, KeysOf: match.KeysOf,
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, letGo())
 	}
-	p := &platform{cfg: a.cfg, log: a.log, store: st, matcher: match.New(st), registries: newRegistries(st, a.log)}
+	p := &platform{letGo: letGo, cfg: a.cfg, log: a.log, store: st, matcher: match.New(st), registries: newRegistries(st, a.log)}
 	hub := &api.Hub{Store: st, Connector: connector{a.log}, Nudge: p.nudge, AcceptLoss: p.acceptLoss, WantBaseline: p.wantBaseline, Log: a.log}
 	p.hub = hub
 	p.teller = newTeller(st, a.log)
@@ -83,20 +85,28 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	return p, nil
 }
 
-// sealKey is the key from the environment, else the file in the data directory.
-func (a *app) sealKey() (seal.Key, error) {
+// sealKey is the key from the environment, else the file in the data directory, which is
+// held until letGo.
+func (a *app) sealKey() (key seal.Key, letGo func() error, err error) {
 	text, err := config.Secret(a.env, "TALLYMAN_KEY")
 	if err != nil {
-		return seal.Key{}, err
+		return seal.Key{}, nil, err
 	}
 	if text != "" {
-		return seal.ParseKey(text)
+		key, err = seal.ParseKey(text)
+		return key, func() error { return nil }, err
 	}
 	if err := os.MkdirAll(a.cfg.Data, 0o700); err != nil {
-		return seal.Key{}, inventory.Errorf(inventory.ErrForbidden, "data directory %s: %w", a.cfg.Data, err).
+		return seal.Key{}, nil, inventory.Errorf(inventory.ErrForbidden, "data directory %s: %w", a.cfg.Data, err).
 			WithRemedy("give a directory that this user (uid %d) may write to with --data", os.Getuid())
 	}
-	return seal.LoadOrCreate(a.cfg.Data)
+	if letGo, err = seal.Hold(a.cfg.Data); err != nil {
+		return seal.Key{}, nil, err
+	}
+	if key, err = seal.LoadOrCreate(a.cfg.Data); err != nil {
+		return seal.Key{}, nil, errors.Join(err, letGo())
+	}
+	return key, letGo, nil
 }
 
 // local is the API in this process, as the administrator of this machine.
@@ -170,7 +180,7 @@ func (p *platform) close() {
 	if p.dashboard != nil {
 		p.dashboard.Close()
 	}
-	if err := p.store.Close(); err != nil {
+	if err := errors.Join(p.store.Close(), p.letGo()); err != nil {
 		p.log.Warn("close", slog.Any("error", err))
 	}
 }

@@ -40,7 +40,7 @@ Exit codes: 0 fine, 1 error, 2 findings (when asked with --exit-code), 3 incompl
 	root.AddCommand(
 		newDemo(a), newServe(a), newIntegration(a), newImages(a), newStatus(a), newSBOM(a), newCVEs(a), newWhoHas(a), newExplain(a), newException(a),
 		newQuickview(a), newCompare(a), newRecommendations(a),
-		newAdvisories(a), newUser(a), newToken(a), newAudit(a), newNotify(a), newVersion(a),
+		newAdvisories(a), newUser(a), newToken(a), newAudit(a), newKey(a), newNotify(a), newVersion(a),
 		newWatch(a), newAgent(a), newContainer(a),
 	)
 	strictGroups(root)

@@ -239,8 +239,10 @@ func (s *Store) ResealSecrets(ctx context.Context) (n int, err error) {
 			n++
 		}
 		more, err := s.resealChannels(ctx, tx)
-		n += more
-		return err
+		if n += more; err != nil {
+			return err
+		}
+		return tx.note(ctx, s.nowMS(), "key rotated", "", nil, map[string]int{"sealed_again": n})
 	})
 	return n, err
 }
