@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -86,18 +88,44 @@ func newAdvisoriesStatus(a *app) *cobra.Command {
 		Short: "How many advisories are known, and how old that knowledge is",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return show(a, cmd, format, (*client.Client).Advisories, a.advisoryLine)
+			return show(a, cmd, format, (*client.Client).Advisories, a.advisoryLines)
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "table", "table or json")
 	return cmd
 }
 
-func (a *app) advisoryLine(st inventory.AdvisoryStatus) error {
+// advisoryLines shows the sum, then each source.
+func (a *app) advisoryLines(st inventory.AdvisoryStatus) error {
 	age := "never imported"
 	if st.AgeS != nil {
 		age = (time.Duration(*st.AgeS) * time.Second).String() + " old"
 	}
 	fmt.Fprintf(a.stdout, "%d advisories, newest %s, knowledge %s\n", st.Records, timeOr(st.Newest, "none"), age)
-	return nil
+	if len(st.Feeds) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "\nFEED\tSTATE\tTAKEN IN\tRECORDS\tMALFORMED\tPROBLEM")
+	for _, f := range st.Feeds {
+		state, synced, records := f.Status, "never", ""
+		switch {
+		case state == "":
+			state = "imported"
+		case f.Stale:
+			state += ", stale"
+		}
+		if !f.Synced.IsZero() {
+			synced = timeOr(&f.Synced, "")
+		}
+		if f.Records != nil {
+			records = strconv.Itoa(*f.Records)
+		}
+		problem := f.Problem
+		if f.Remedy != "" {
+			problem += " (" + f.Remedy + ")"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", inventory.Printable(f.Name), state, synced, records, f.Malformed, inventory.Printable(problem))
+	}
+	return w.Flush()
 }

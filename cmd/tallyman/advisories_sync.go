@@ -14,7 +14,6 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/advisory"
 	"github.com/tallyman-dev/tallyman/internal/config"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
-	"github.com/tallyman-dev/tallyman/internal/store"
 )
 
 func newAdvisoriesSync(a *app) *cobra.Command {
@@ -27,7 +26,8 @@ func newAdvisoriesSync(a *app) *cobra.Command {
 is incomplete or suddenly much smaller changes nothing while the others go on. By default
 the ecosystems that the inventory holds are fetched. A mirror of the OSV bucket, such as a
 generic Artifactory repository, is named with --base-url; its credentials come from
-TALLYMAN_ADVISORIES_USER and TALLYMAN_ADVISORIES_PASSWORD. An empty address leaves a feed out.`,
+TALLYMAN_ADVISORIES_USER and TALLYMAN_ADVISORIES_PASSWORD. An empty address leaves a feed out.
+` + "`tallyman serve`" + ` does the same by itself, every six hours unless the settings say otherwise.`,
 		Example: `  tallyman advisories sync
   tallyman advisories sync --ecosystem Debian,npm --base-url https://acme.jfrog.io/artifactory/osv-mirror --kev= --epss=`,
 		Args: cobra.NoArgs,
@@ -39,19 +39,29 @@ TALLYMAN_ADVISORIES_USER and TALLYMAN_ADVISORIES_PASSWORD. An empty address leav
 				return inventory.Errorf(inventory.ErrInvalid, "sync works on its own store, not on --server").
 					WithRemedy("run it where the server runs, or send files with `tallyman advisories import`")
 			}
-			o.Ecosystems = split(o.Ecosystems)
-			var err error
-			if o.Username, err = config.Secret(a.env, "TALLYMAN_ADVISORIES_USER"); err != nil {
+			set, err := a.feedOptions()
+			if err != nil {
 				return err
 			}
-			if o.Secret, err = config.Secret(a.env, "TALLYMAN_ADVISORIES_PASSWORD"); err != nil {
-				return err
+			for flag, field := range map[string][2]*string{"base-url": {&o.Base, &set.Base}, "kev": {&o.KEV, &set.KEV}, "epss": {&o.EPSS, &set.EPSS}} {
+				if !cmd.Flags().Changed(flag) {
+					*field[0] = *field[1]
+				} else if *field[0] == config.Off {
+					*field[0] = ""
+				}
 			}
+			o.Ecosystems, o.Username, o.Secret = split(o.Ecosystems), set.Username, set.Secret
 			p, err := a.openPlatform(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer p.close()
+			if len(o.Ecosystems) == 0 {
+				if o.Ecosystems, err = p.store.HeldEcosystems(cmd.Context()); err != nil {
+					return err
+				}
+				o.Optional = true
+			}
 			results, err := p.sync(cmd.Context(), o)
 			if err != nil {
 				return err
@@ -69,49 +79,40 @@ TALLYMAN_ADVISORIES_USER and TALLYMAN_ADVISORIES_PASSWORD. An empty address leav
 	return cmd
 }
 
-// feeds remembers feeds between two synchronisations.
-type feeds struct{ store *store.Store }
-
-// FeedState implements advisory.State.
-func (f feeds) FeedState(ctx context.Context, name string) (state advisory.FeedState, err error) {
-	body, err := f.store.Feed(ctx, name)
-	if err != nil || body == nil {
-		return state, err
+// feedOptions is where the settings say that feeds are, with the credentials for them.
+func (a *app) feedOptions() (o advisory.Options, err error) {
+	o = advisory.Options{Base: advisory.DefaultBase, KEV: advisory.DefaultKEV, EPSS: advisory.DefaultEPSS}
+	for _, set := range []struct {
+		to   *string
+		what string
+	}{{&o.Base, a.cfg.AdvisoriesURL}, {&o.KEV, a.cfg.AdvisoriesKEV}, {&o.EPSS, a.cfg.AdvisoriesEPSS}} {
+		switch set.what {
+		case "":
+		case config.Off:
+			*set.to = ""
+		default:
+			*set.to = set.what
+		}
 	}
-	if err := json.Unmarshal(body, &state); err != nil {
-		return advisory.FeedState{}, nil //nolint:nilerr // a state that nobody can read means that the whole feed is read
+	if o.Username, err = config.Secret(a.env, "TALLYMAN_ADVISORIES_USER"); err != nil {
+		return o, err
 	}
-	return state, nil
-}
-
-// SaveFeedState implements advisory.State.
-func (f feeds) SaveFeedState(ctx context.Context, name string, state advisory.FeedState) error {
-	body, err := json.Marshal(state)
-	if err != nil {
-		return err
-	}
-	return f.store.SaveFeed(ctx, name, body)
+	o.Secret, err = config.Secret(a.env, "TALLYMAN_ADVISORIES_PASSWORD")
+	return o, err
 }
 
 // sync brings the feeds up to date and matches again what they name.
 func (p *platform) sync(ctx context.Context, o advisory.Options) ([]advisory.FeedResult, error) {
-	if len(o.Ecosystems) == 0 {
-		held, err := p.store.HeldEcosystems(ctx)
-		if err != nil {
-			return nil, err
-		}
-		o.Ecosystems = held
-	}
 	o.Dir, o.Log = p.cfg.Data, p.log
 	feed := p.matcher.Feed()
-	results, err := advisory.Sync(ctx, o, feeds{p.store}, sink{feed, p})
+	results, err := advisory.Sync(ctx, o, p.store, sink{feed, p})
 	change, finished := feed.Finish(ctx)
 	if err := errors.Join(err, finished); err != nil {
 		return results, err
 	}
 	p.log.InfoContext(ctx, "advisories synchronised", slog.Int("feeds", len(results)), slog.Int("packages_matched", change.Packages))
 	for _, r := range results {
-		if r.Problem == "" {
+		if r.Taken() {
 			if err := p.store.AdvisoriesSynced(ctx, r.Feed, time.Now()); err != nil {
 				return results, err
 			}
@@ -124,7 +125,7 @@ func (p *platform) sync(ctx context.Context, o advisory.Options) ([]advisory.Fee
 func (a *app) printFeeds(results []advisory.FeedResult, format string) error {
 	bad := 0
 	for _, r := range results {
-		if r.Problem != "" {
+		if !r.Taken() && r.Status != inventory.FeedAbsent {
 			bad++
 		}
 	}
@@ -134,9 +135,9 @@ func (a *app) printFeeds(results []advisory.FeedResult, format string) error {
 		}
 	} else {
 		w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
-		fmt.Fprintln(w, "FEED\tSTATUS\tRECORDS\tMALFORMED\tPROBLEM")
+		fmt.Fprintln(w, "FEED\tSTATUS\tRECORDS\tMALFORMED\tPROBLEM\tREMEDY")
 		for _, r := range results {
-			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\n", r.Feed, r.Status, r.Records+r.KEV+r.EPSS, r.Malformed, inventory.Printable(r.Problem))
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", r.Feed, r.Status, r.Records+r.KEV+r.EPSS, r.Malformed, inventory.Printable(r.Problem), inventory.Printable(r.Remedy))
 		}
 		if err := w.Flush(); err != nil {
 			return err

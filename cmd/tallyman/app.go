@@ -23,8 +23,9 @@ type app struct {
 	log *slog.Logger
 
 	// What serve and demo may set besides; empty and 0 = as the settings say.
-	listen  string
-	workers int
+	listen          string
+	workers         int
+	advisoriesEvery string
 }
 
 // configure reads the settings before any command runs: flag beats environment beats file.
@@ -57,6 +58,9 @@ func (a *app) configure(cmd *cobra.Command) error {
 	}
 	if a.workers != 0 {
 		a.cfg.Workers = a.workers
+	}
+	if a.advisoriesEvery != "" {
+		a.cfg.AdvisoriesEvery = a.advisoriesEvery
 	}
 	if err := a.cfg.Validate(); err != nil {
 		return err

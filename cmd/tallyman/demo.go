@@ -103,7 +103,7 @@ func (a *app) demo(ctx context.Context, once bool, format string) error {
 	ctx, stop := context.WithCancel(ctx)
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.listen(running, l, server{role: roleAll}) })
-	g.Go(func() error { return p.work(running) })
+	g.Go(func() error { return p.work(running, nil) }) // a demo fetches nothing
 	tally, err := a.act(running, p, sim, l, once)
 	if err == nil && !once {
 		<-running.Done()

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
@@ -59,6 +61,13 @@ func TestDemoOnPostgres(t *testing.T) {
 
 func (p *program) demo(t *testing.T, args ...string) inventory.Status {
 	t.Helper()
+	// Whatever the settings say, a demo fetches no advisories.
+	outside := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("it asked for %s", r.URL) }))
+	defer outside.Close()
+	p.env["TALLYMAN_ADVISORIES_EVERY"] = "1m"
+	for _, name := range []string{"URL", "KEV", "EPSS"} {
+		p.env["TALLYMAN_ADVISORIES_"+name] = outside.URL
+	}
 	r := p.run("", append([]string{"demo", "--once", "--format", "json"}, args...)...)
 	r.want(t, 0)
 	var st inventory.Status

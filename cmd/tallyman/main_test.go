@@ -24,7 +24,7 @@ type program struct {
 
 func newProgram(t *testing.T) *program {
 	t.Helper()
-	return &program{t: t, env: map[string]string{"TALLYMAN_DATA": t.TempDir(), "HOME": t.TempDir(), "TALLYMAN_LOG_LEVEL": "error"}}
+	return &program{t: t, env: map[string]string{"TALLYMAN_DATA": t.TempDir(), "HOME": t.TempDir(), "TALLYMAN_LOG_LEVEL": "error", "TALLYMAN_ADVISORIES_EVERY": "off"}}
 }
 
 // result is what one run left behind.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/internal/config"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
+	"github.com/tallyman-dev/tallyman/internal/queue"
 )
 
 // Roles of a serving process.
@@ -23,6 +24,9 @@ const (
 	roleWeb    = "web"
 	roleWorker = "worker"
 )
+
+// syncTime is what one synchronisation of all feeds may take, matching included.
+const syncTime = 4 * time.Hour
 
 func newServe(a *app) *cobra.Command {
 	var role, tlsCert, tlsKey string
@@ -35,6 +39,7 @@ At first start it prints a link that makes the administrator; ` + "`tallyman tok
 another. With TALLYMAN_ADMIN_PASSWORD_FILE an administrator named admin is made instead.`,
 		Example: `  tallyman serve
   tallyman serve --listen 0.0.0.0:8080 --tls-cert cert.pem --tls-key key.pem
+  tallyman serve --advisories-every off
   tallyman serve --database postgres://tallyman@db/tallyman --role worker`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -57,6 +62,7 @@ another. With TALLYMAN_ADMIN_PASSWORD_FILE an administrator named admin is made 
 	f := cmd.Flags()
 	f.StringVar(&a.listen, "listen", "", "address of the pages and the API (default 127.0.0.1:8080)")
 	f.StringVar(&role, "role", roleAll, "all, web (pages and API only) or worker (jobs only)")
+	f.StringVar(&a.advisoriesEvery, "advisories-every", "", "how often advisories are synchronised, or off (default 6h)")
 	f.IntVar(&a.workers, "workers", 0, "images indexed at a time (default 3)")
 	f.StringVar(&tlsCert, "tls-cert", "", "PEM certificate chain: serve HTTPS")
 	f.StringVar(&tlsKey, "tls-key", "", "PEM key of --tls-cert")
@@ -96,7 +102,14 @@ func (a *app) serve(ctx context.Context, s server) error {
 		g.Go(func() error { return p.listen(ctx, l, s) })
 	}
 	if s.role != roleWeb {
-		g.Go(func() error { return p.work(ctx) })
+		feeds, err := a.feeding(p)
+		if err != nil {
+			return err
+		}
+		g.Go(func() error { return feeds.keep(ctx) })
+		g.Go(func() error {
+			return p.work(ctx, queue.Handlers{jobSync: {Do: feeds.do, Workers: 1, Timeout: syncTime, MaxAttempts: 1}})
+		})
 	}
 	return g.Wait()
 }

@@ -26,8 +26,8 @@ const (
 )
 
 // work does jobs until ctx ends. Every active integration is looked at when it starts,
-// so whatever was missed while nobody worked is found at once.
-func (p *platform) work(ctx context.Context) error {
+// so whatever was missed while nobody worked is found at once. more are jobs besides.
+func (p *platform) work(ctx context.Context, more queue.Handlers) error {
 	all, err := p.store.Integrations(ctx)
 	if err != nil {
 		return err
@@ -39,9 +39,9 @@ func (p *platform) work(ctx context.Context) error {
 			}
 		}
 	}
-	return p.workJobs(ctx, &fetcher{p.registries, p.log}, jobs{ledger: p.store, handlers: queue.Handlers{
-		store.JobLook: {Do: p.look, Again: true, Timeout: 30 * time.Minute},
-	}})
+	handlers := queue.Handlers{store.JobLook: {Do: p.look, Again: true, Timeout: 30 * time.Minute}}
+	maps.Copy(handlers, more)
+	return p.workJobs(ctx, &fetcher{p.registries, p.log}, jobs{ledger: p.store, handlers: handlers})
 }
 
 // jobs says how one process works them.

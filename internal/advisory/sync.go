@@ -23,6 +23,8 @@ const (
 	DefaultEPSS = "https://epss.empiricalsecurity.com/epss_scores-current.csv.gz"
 )
 
+const acceptShrunk = "check the source; if it is right, tallyman advisories sync --take-shrunk"
+
 const (
 	maxDelta  = 1000 // changed records fetched one by one; beyond, the whole feed is
 	shrinkBy  = 30   // per cent; a feed that lost more is held back
@@ -43,43 +45,29 @@ type Options struct {
 	MaxBytes         int64         // of one download; 0 = 8 GiB
 	Retry            time.Duration // pause before the first of two retries; 0 = 1 s
 	TakeShrunk       bool          // take a feed although it shrank
+	Optional         bool          // a feed that is not there is absent, which is no failure
 	Log              *slog.Logger  // nil = silent
-}
-
-// FeedState is what is remembered of a feed between two synchronisations.
-type FeedState struct {
-	ETag          string    `json:"etag,omitempty"`
-	LastModified  string    `json:"last_modified,omitempty"`
-	ListETag      string    `json:"list_etag,omitempty"` // of the list of changes
-	ListModified  string    `json:"list_modified,omitempty"`
-	Records       int       `json:"records"`
-	Newest        time.Time `json:"newest"` // changes up to here are taken
-	Synchronised  time.Time `json:"synchronised"`
-	SourceAddress string    `json:"source"` // another address starts from nothing
 }
 
 // State remembers feeds by name: "osv/Debian", "kev", "epss".
 type State interface {
-	FeedState(ctx context.Context, feed string) (FeedState, error) // the zero value when unknown
-	SaveFeedState(ctx context.Context, feed string, state FeedState) error
+	FeedState(ctx context.Context, feed string) (inventory.FeedState, error) // the zero value when unknown
+	SaveFeedState(ctx context.Context, feed string, state inventory.FeedState) error
 }
-
-// What became of a feed.
-const (
-	FeedUnchanged = "unchanged"
-	FeedDelta     = "delta" // only changed records were fetched
-	FeedFull      = "full"
-	FeedHeld      = "held"   // it shrank: nothing was taken
-	FeedFailed    = "failed" // nothing was taken, or a part that will be taken again
-)
 
 // FeedResult is what became of one feed.
 type FeedResult struct {
 	Feed   string `json:"feed"`
 	Status string `json:"status"`
 	Result
-	Problem string `json:"problem,omitempty"` // of a held or failed feed
-	Err     error  `json:"-"`                 // of a failed feed
+	Problem string `json:"problem,omitempty"` // of a held, absent or failed feed
+	Remedy  string `json:"remedy,omitempty"`
+	Err     error  `json:"-"` // of a failed feed
+}
+
+// Taken tells whether the feed is up to date now.
+func (r FeedResult) Taken() bool {
+	return r.Status == inventory.FeedUnchanged || r.Status == inventory.FeedDelta || r.Status == inventory.FeedFull
 }
 
 // Sync brings each feed up to date and answers what became of each. A feed that cannot
@@ -147,8 +135,8 @@ func newSyncer(o Options, state State, sink Sink) (*syncer, error) {
 type feed struct {
 	name    string
 	address string
-	before  FeedState
-	after   FeedState
+	before  inventory.FeedState
+	after   inventory.FeedState
 	dir     string
 }
 
@@ -161,36 +149,63 @@ func (e errStop) Unwrap() error { return e.error }
 func (s *syncer) feed(ctx context.Context, name, address string, do func(context.Context, *feed) (FeedResult, error)) (FeedResult, error) {
 	before, err := s.state.FeedState(ctx, name)
 	if err != nil {
-		return FeedResult{Feed: name, Status: FeedFailed}, fmt.Errorf("state of feed %s: %w", name, err)
+		return FeedResult{Feed: name, Status: inventory.FeedFailed}, fmt.Errorf("state of feed %s: %w", name, err)
 	}
 	if before.SourceAddress != address {
-		before = FeedState{SourceAddress: address}
+		before = inventory.FeedState{SourceAddress: address}
 	}
 	dir, err := os.MkdirTemp(s.Dir, "tallyman-feed-")
 	if err != nil {
-		return FeedResult{Feed: name, Status: FeedFailed}, fmt.Errorf("synchronise %s: %w", name, err)
+		return FeedResult{Feed: name, Status: inventory.FeedFailed}, fmt.Errorf("synchronise %s: %w", name, err)
 	}
 	defer os.RemoveAll(dir)
 	f := &feed{name: name, address: address, before: before, after: before, dir: dir}
 	result, err := do(ctx, f)
 	result.Feed = name
 	if stop := new(errStop); errors.As(err, stop) || ctx.Err() != nil {
-		result.Status, result.Err = FeedFailed, err
+		result.Status, result.Err = inventory.FeedFailed, err
 		return result, fmt.Errorf("synchronise %s: %w", name, err)
 	}
-	switch {
-	case err != nil:
-		result.Status, result.Err, result.Problem = FeedFailed, err, err.Error()
-		return result, nil
-	case result.Status == FeedHeld:
-		s.Log.WarnContext(ctx, "feed held back", "feed", name, "problem", result.Problem)
-		return result, nil
+	if err != nil {
+		result.Status, result.Err = inventory.FeedFailed, err
+		if errors.Is(err, inventory.ErrNotFound) && s.Optional {
+			result.Status = inventory.FeedAbsent
+		}
+		result.Problem, result.Remedy = f.words(err)
 	}
-	f.after.Synchronised = time.Now().UTC()
-	if err := s.state.SaveFeedState(ctx, name, f.after); err != nil {
+	if err := s.remember(ctx, f, result); err != nil {
 		return result, fmt.Errorf("remember feed %s: %w", name, err)
 	}
 	return result, nil
+}
+
+// remember keeps how the try went; only one that was taken in moves the feed on.
+func (s *syncer) remember(ctx context.Context, f *feed, result FeedResult) error {
+	now, state := time.Now().UTC(), f.before
+	if result.Taken() {
+		state, state.Synchronised = f.after, now
+		if result.Status != inventory.FeedUnchanged {
+			state.Malformed = result.Malformed
+		}
+	} else {
+		s.Log.WarnContext(ctx, "feed not taken", "feed", f.name, "status", result.Status, "problem", result.Problem, "remedy", result.Remedy)
+	}
+	state.Status, state.Tried, state.Problem, state.Remedy = result.Status, &now, result.Problem, result.Remedy
+	return s.state.SaveFeedState(ctx, f.name, state)
+}
+
+// words says what went wrong with a feed, and what to do. A downloaded file goes by the
+// address that it came from.
+func (f *feed) words(err error) (problem, remedy string) {
+	remedy = "check that this machine reaches the source (a proxy, a mirror?), or carry files in: tallyman advisories import PATH"
+	var known *inventory.Error
+	problem = err.Error()
+	if errors.As(err, &known) && known.Remedy != "" {
+		remedy = known.Remedy
+		problem = strings.TrimSuffix(problem, " ("+remedy+")")
+	}
+	problem = strings.ReplaceAll(problem, filepath.Join(f.dir, "feed"), bare(f.address))
+	return strings.ReplaceAll(problem, f.dir, bare(f.address)), remedy
 }
 
 // guard marks a sink's failures as what stops all.
@@ -235,14 +250,14 @@ func (s *syncer) whole(ctx context.Context, f *feed) (FeedResult, error) {
 		return FeedResult{}, err
 	}
 	if got.unchanged {
-		return FeedResult{Status: FeedUnchanged}, nil
+		return FeedResult{Status: inventory.FeedUnchanged}, nil
 	}
 	records, err := countRecords(path)
 	if err != nil {
 		return FeedResult{}, err
 	}
 	if problem := s.shrunk(f.before.Records, records); problem != "" {
-		return FeedResult{Status: FeedHeld, Problem: problem}, nil
+		return FeedResult{Status: inventory.FeedHeld, Problem: problem, Remedy: acceptShrunk}, nil
 	}
 	result, err := Import(ctx, path, guard{s.sink})
 	if err != nil {
@@ -251,7 +266,7 @@ func (s *syncer) whole(ctx context.Context, f *feed) (FeedResult, error) {
 	f.after.ETag, f.after.LastModified = got.etag, got.modified
 	f.after.ListETag, f.after.ListModified = "", ""
 	f.after.Records, f.after.Newest = records, result.Newest
-	return FeedResult{Status: FeedFull, Result: result}, nil
+	return FeedResult{Status: inventory.FeedFull, Result: result}, nil
 }
 
 // shrunk says why a feed is held back, "" when it may be taken.
@@ -259,7 +274,7 @@ func (s *syncer) shrunk(before, now int) string {
 	if s.TakeShrunk || before < fewEnough || now*100 >= before*(100-shrinkBy) {
 		return ""
 	}
-	return fmt.Sprintf("it had %d records and has %d now; nothing of it was taken (check the source, then synchronise with --take-shrunk)", before, now)
+	return fmt.Sprintf("it had %d records and has %d now; nothing of it was taken", before, now)
 }
 
 // delta fetches the records that the list of changes names as newer than what is
@@ -273,21 +288,21 @@ func (s *syncer) delta(ctx context.Context, f *feed) (result FeedResult, done bo
 	case err != nil:
 		return result, false, err
 	case got.unchanged:
-		return FeedResult{Status: FeedUnchanged}, true, nil
+		return FeedResult{Status: inventory.FeedUnchanged}, true, nil
 	}
 	list, err := readChanges(path, f.before.Newest)
 	if err != nil {
 		return result, false, err
 	}
 	if problem := s.shrunk(f.before.Records, list.total); problem != "" {
-		return FeedResult{Status: FeedHeld, Problem: problem}, true, nil
+		return FeedResult{Status: inventory.FeedHeld, Problem: problem, Remedy: acceptShrunk}, true, nil
 	}
 	if len(list.ids) > maxDelta {
 		return result, false, nil
 	}
 	f.after.ListETag, f.after.ListModified, f.after.Records = got.etag, got.modified, list.total
 	if len(list.ids) == 0 {
-		return FeedResult{Status: FeedUnchanged}, true, nil
+		return FeedResult{Status: inventory.FeedUnchanged}, true, nil
 	}
 	records := filepath.Join(f.dir, "records")
 	if err := os.Mkdir(records, 0o700); err != nil {
@@ -297,7 +312,7 @@ func (s *syncer) delta(ctx context.Context, f *feed) (result FeedResult, done bo
 	if err != nil {
 		return result, false, err
 	}
-	result = FeedResult{Status: FeedDelta}
+	result = FeedResult{Status: inventory.FeedDelta}
 	if len(missing) < len(list.ids) {
 		if result.Result, err = Import(ctx, records, guard{s.sink}); err != nil {
 			return result, true, err
@@ -375,21 +390,21 @@ func (s *syncer) document(ctx context.Context, f *feed) (FeedResult, error) {
 		return FeedResult{}, err
 	}
 	if got.unchanged {
-		return FeedResult{Status: FeedUnchanged}, nil
+		return FeedResult{Status: inventory.FeedUnchanged}, nil
 	}
 	counted := &counter{}
 	if _, err := Import(ctx, path, counted); err != nil {
 		return FeedResult{}, err
 	}
 	if problem := s.shrunk(f.before.Records, counted.n); problem != "" {
-		return FeedResult{Status: FeedHeld, Problem: problem}, nil
+		return FeedResult{Status: inventory.FeedHeld, Problem: problem, Remedy: acceptShrunk}, nil
 	}
 	result, err := Import(ctx, path, guard{s.sink})
 	if err != nil {
 		return FeedResult{Result: result}, err
 	}
 	f.after.ETag, f.after.LastModified, f.after.Records = got.etag, got.modified, counted.n
-	return FeedResult{Status: FeedFull, Result: result}, nil
+	return FeedResult{Status: inventory.FeedFull, Result: result}, nil
 }
 
 // counter is a sink that only counts.

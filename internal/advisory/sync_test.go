@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/internal/advisory"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
@@ -62,13 +63,13 @@ func newBucket(t *testing.T) (*bucket, string) {
 }
 
 // memory is a State.
-type memory map[string]advisory.FeedState
+type memory map[string]inventory.FeedState
 
-func (m memory) FeedState(_ context.Context, feed string) (advisory.FeedState, error) {
+func (m memory) FeedState(_ context.Context, feed string) (inventory.FeedState, error) {
 	return m[feed], nil
 }
 
-func (m memory) SaveFeedState(_ context.Context, feed string, s advisory.FeedState) error {
+func (m memory) SaveFeedState(_ context.Context, feed string, s inventory.FeedState) error {
 	m[feed] = s
 	return nil
 }
@@ -104,13 +105,13 @@ func TestSyncFullThenDelta(t *testing.T) {
 	b.put("/npm/modified_id.csv", []byte(list))
 	state, into := memory{}, &sink{keep: true}
 
-	if got := only(t, options(base), state, into); got.Status != advisory.FeedFull || got.Records != 100 {
+	if got := only(t, options(base), state, into); got.Status != inventory.FeedFull || got.Records != 100 {
 		t.Fatalf("first: %+v", got)
 	}
-	if got := only(t, options(base), state, into); got.Status != advisory.FeedUnchanged {
+	if got := only(t, options(base), state, into); got.Status != inventory.FeedUnchanged {
 		t.Fatalf("second: %+v", got)
 	}
-	if got := only(t, options(base), state, into); got.Status != advisory.FeedUnchanged {
+	if got := only(t, options(base), state, into); got.Status != inventory.FeedUnchanged {
 		t.Fatalf("third: %+v", got)
 	}
 	b.asked = nil
@@ -118,7 +119,7 @@ func TestSyncFullThenDelta(t *testing.T) {
 	b.put("/npm/modified_id.csv", []byte("2024-05-01T00:00:00Z,A-new\n2024-04-01T00:00:00Z,A-lost\n"+list))
 	into.records = nil
 	got := only(t, options(base), state, into)
-	if got.Status != advisory.FeedDelta || got.Records != 1 || got.Malformed != 1 || len(into.records) != 1 || into.records[0].ID != "A-new" {
+	if got.Status != inventory.FeedDelta || got.Records != 1 || got.Malformed != 1 || len(into.records) != 1 || into.records[0].ID != "A-new" {
 		t.Errorf("delta: %+v", got)
 	}
 	for _, path := range b.asked {
@@ -126,7 +127,7 @@ func TestSyncFullThenDelta(t *testing.T) {
 			t.Error("the whole feed was fetched for one record")
 		}
 	}
-	if got := only(t, options(base), state, into); got.Status != advisory.FeedUnchanged {
+	if got := only(t, options(base), state, into); got.Status != inventory.FeedUnchanged {
 		t.Errorf("after the delta: %+v", got)
 	}
 }
@@ -136,11 +137,31 @@ func TestSyncWithoutList(t *testing.T) {
 	records, _ := many(3)
 	b.put("/npm/all.zip", makeZip(t, records))
 	state := memory{}
-	if got := only(t, options(base), state, &sink{}); got.Status != advisory.FeedFull {
+	if got := only(t, options(base), state, &sink{}); got.Status != inventory.FeedFull {
 		t.Fatalf("first: %+v", got)
 	}
-	if got := only(t, options(base), state, &sink{}); got.Status != advisory.FeedUnchanged {
+	if got := only(t, options(base), state, &sink{}); got.Status != inventory.FeedUnchanged {
 		t.Errorf("second: %+v", got)
+	}
+}
+
+// taken is a state without how the last try went.
+func taken(s inventory.FeedState) inventory.FeedState {
+	s.Status, s.Tried, s.Problem, s.Remedy = "", nil, "", ""
+	return s
+}
+
+// TestSyncTellsAnAbsentFeed: a source that has no feed of an ecosystem which nobody
+// asked for by name is no failure; what it would judge is not assessed.
+func TestSyncTellsAnAbsentFeed(t *testing.T) {
+	_, base := newBucket(t)
+	o, state := options(base), memory{}
+	o.Optional = true
+	if got := only(t, o, state, &sink{}); got.Status != inventory.FeedAbsent || got.Problem == "" {
+		t.Errorf("got %+v", got)
+	}
+	if kept := state["osv/npm"]; kept.Status != inventory.FeedAbsent || !kept.Synchronised.IsZero() {
+		t.Errorf("kept %+v", kept)
 	}
 }
 
@@ -151,26 +172,29 @@ func TestSyncHoldsBackWhatShrank(t *testing.T) {
 	b.put("/npm/modified_id.csv", []byte(list))
 	state := memory{}
 	only(t, options(base), state, &sink{})
-	before := maps.Clone(state)
+	before := map[string]inventory.FeedState{"osv/npm": taken(state["osv/npm"])}
 
 	records, list = many(69)
 	b.put("/npm/all.zip", makeZip(t, records))
 	b.put("/npm/modified_id.csv", []byte(list))
 	into := &sink{}
 	got := only(t, options(base), state, into)
-	if got.Status != advisory.FeedHeld || !strings.Contains(got.Problem, "had 100 records and has 69") || into.batches != 0 {
+	if got.Status != inventory.FeedHeld || !strings.Contains(got.Problem, "had 100 records and has 69") || into.batches != 0 {
 		t.Errorf("by its list: %+v", got)
 	}
 	delete(b.files, "/npm/modified_id.csv")
-	if got = only(t, options(base), state, into); got.Status != advisory.FeedHeld || into.batches != 0 {
+	if got = only(t, options(base), state, into); got.Status != inventory.FeedHeld || into.batches != 0 {
 		t.Errorf("by its zip: %+v", got)
 	}
-	if !maps.Equal(before, state) {
-		t.Error("a feed that was held back is remembered as taken")
+	if held := state["osv/npm"]; held.Status != inventory.FeedHeld || held.Problem == "" || held.Remedy == "" {
+		t.Errorf("nobody is told: %+v", held)
+	}
+	if diff := cmp.Diff(before["osv/npm"], taken(state["osv/npm"])); diff != "" {
+		t.Errorf("a feed that was held back is remembered as taken: %s", diff)
 	}
 	o := options(base)
 	o.TakeShrunk = true
-	if got = only(t, o, state, into); got.Status != advisory.FeedFull || got.Records != 69 {
+	if got = only(t, o, state, into); got.Status != inventory.FeedFull || got.Records != 69 {
 		t.Errorf("told to take it: %+v", got)
 	}
 }
@@ -196,11 +220,18 @@ func TestSyncFailuresChangeNothing(t *testing.T) {
 			tc.spoil(b)
 			state, into := memory{}, &sink{}
 			got := only(t, options(base), state, into)
-			if got.Status != advisory.FeedFailed || !errors.Is(got.Err, tc.kind) || got.Problem == "" {
+			if got.Status != inventory.FeedFailed || !errors.Is(got.Err, tc.kind) || got.Problem == "" {
 				t.Errorf("got %+v", got)
 			}
-			if into.batches != 0 || len(state) != 0 {
-				t.Errorf("something changed: %d batches, %v", into.batches, state)
+			if into.batches != 0 {
+				t.Errorf("something changed: %d batches", into.batches)
+			}
+			kept := state["osv/npm"]
+			if kept.Status != inventory.FeedFailed || kept.Problem != got.Problem || kept.Remedy == "" || kept.Tried == nil || strings.Contains(kept.Problem, "tallyman-feed-") {
+				t.Errorf("nobody is told: %+v", kept)
+			}
+			if diff := cmp.Diff(inventory.FeedState{SourceAddress: base + "/npm"}, taken(kept)); diff != "" {
+				t.Errorf("it is remembered as taken: %s", diff)
 			}
 		})
 	}
@@ -216,7 +247,7 @@ func TestSyncBadList(t *testing.T) {
 		state, into := memory{}, &sink{}
 		only(t, options(base), state, into)
 		b.put("/npm/modified_id.csv", []byte(list))
-		if got := only(t, options(base), state, into); got.Status != advisory.FeedFailed || !errors.Is(got.Err, inventory.ErrInvalid) {
+		if got := only(t, options(base), state, into); got.Status != inventory.FeedFailed || !errors.Is(got.Err, inventory.ErrInvalid) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -240,7 +271,7 @@ func TestSyncSendsCredentialsToTheBaseOnly(t *testing.T) {
 		t.Errorf("without credentials: %+v", got)
 	}
 	o.Username, o.Secret = "reader", "s3cret"
-	if got := only(t, o, memory{}, &sink{}); got.Status != advisory.FeedFull {
+	if got := only(t, o, memory{}, &sink{}); got.Status != inventory.FeedFull {
 		t.Errorf("with credentials: %+v", got)
 	}
 	for _, sent := range other.auth {
@@ -264,7 +295,7 @@ func TestSyncScores(t *testing.T) {
 	b.put("/epss.csv.gz", gzipped(t, epssCSV))
 	o := advisory.Options{KEV: base + "/kev.json", EPSS: base + "/epss.csv.gz", Retry: time.Millisecond}
 	state, into := memory{}, &sink{}
-	for _, want := range []string{advisory.FeedFull, advisory.FeedUnchanged} {
+	for _, want := range []string{inventory.FeedFull, inventory.FeedUnchanged} {
 		results, err := advisory.Sync(t.Context(), o, state, into)
 		if err != nil || len(results) != 2 || results[0].Status != want || results[1].Status != want {
 			t.Fatalf("want %s: %+v, %v", want, results, err)

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -35,9 +36,29 @@ type Config struct {
 	Progress  string `yaml:"progress"` // auto, plain, json, none
 	Workers   int    `yaml:"workers"`  // images indexed at a time, per registry
 
+	AdvisoriesEvery string `yaml:"advisories_every"` // how often serve synchronises advisories: a duration, or off
+	AdvisoriesURL   string `yaml:"advisories_url"`   // of OSV's bucket or a mirror; empty = the public one
+	AdvisoriesKEV   string `yaml:"advisories_kev"`   // address of CISA's catalogue; empty = CISA's, off = none
+	AdvisoriesEPSS  string `yaml:"advisories_epss"`  // address of the EPSS scores; empty = FIRST's, off = none
+
 	PublicURL      string   `yaml:"public_url"`      // how others reach the server, with the path that a proxy adds
 	TrustedProxies []string `yaml:"trusted_proxies"` // addresses or networks whose X-Forwarded-* is believed
 	OpenID         OpenID   `yaml:"oidc"`
+}
+
+// Off is the word for what is not wanted.
+const Off = "off"
+
+// leastEvery keeps a slip of the pen from asking a mirror all the time.
+const leastEvery = time.Minute
+
+// SyncEvery is how often serve synchronises advisories; 0 = never.
+func (c Config) SyncEvery() time.Duration {
+	every, err := time.ParseDuration(c.AdvisoriesEvery)
+	if err != nil {
+		return 0
+	}
+	return every
 }
 
 // Env looks a variable up, as os.LookupEnv does.
@@ -47,6 +68,7 @@ type Env func(name string) (string, bool)
 func Default(env Env) Config {
 	return Config{
 		Data: defaultData(env), Listen: "127.0.0.1:8080", LogFormat: "text", LogLevel: "info", Progress: "auto", Workers: 3,
+		AdvisoriesEvery: "6h",
 	}
 }
 
@@ -72,6 +94,8 @@ func Load(env Env, file string) (Config, error) {
 		"TALLYMAN_DATA": &c.Data, "TALLYMAN_DATABASE": &c.Database, "TALLYMAN_SERVER": &c.Server,
 		"TALLYMAN_TOKEN_FILE": &c.TokenFile, "TALLYMAN_LISTEN": &c.Listen, "TALLYMAN_LOG_FORMAT": &c.LogFormat,
 		"TALLYMAN_LOG_LEVEL": &c.LogLevel, "TALLYMAN_PROGRESS": &c.Progress, "TALLYMAN_PUBLIC_URL": &c.PublicURL,
+		"TALLYMAN_ADVISORIES_EVERY": &c.AdvisoriesEvery, "TALLYMAN_ADVISORIES_URL": &c.AdvisoriesURL,
+		"TALLYMAN_ADVISORIES_KEV": &c.AdvisoriesKEV, "TALLYMAN_ADVISORIES_EPSS": &c.AdvisoriesEPSS,
 	} {
 		if v, ok := env(name); ok && v != "" {
 			*field = v
@@ -107,7 +131,7 @@ func (c Config) Validate() error {
 		bad("--database must be a postgres:// URL (empty = SQLite in the data directory)")
 	}
 	if c.Server != "" {
-		if u, err := url.Parse(c.Server); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		if !isWeb(c.Server) {
 			bad("--server %q is not an http:// or https:// address", c.Server)
 		}
 	}
@@ -122,12 +146,25 @@ func (c Config) Validate() error {
 	oneOf("--log-format", c.LogFormat, "text", "json")
 	oneOf("--log-level", c.LogLevel, "debug", "info", "warn", "error")
 	oneOf("--progress", c.Progress, "auto", "plain", "json", "none")
+	if every, err := time.ParseDuration(c.AdvisoriesEvery); c.AdvisoriesEvery != Off && (err != nil || every < leastEvery) {
+		bad("advisories_every %q is neither a time of at least %s, such as 6h, nor off", c.AdvisoriesEvery, leastEvery)
+	}
+	for name, address := range map[string]string{"url": c.AdvisoriesURL, "kev": c.AdvisoriesKEV, "epss": c.AdvisoriesEPSS} {
+		if address != "" && (address != Off || name == "url") && !isWeb(address) {
+			bad("advisories_%s is not an http:// or https:// address", name)
+		}
+	}
 	if c.Workers < 1 || c.Workers > 64 {
 		bad("workers must be 1 to 64, not %d", c.Workers)
 	}
 	c.validatePublic(bad)
 	c.validateOpenID(bad)
 	return errors.Join(faults...)
+}
+
+func isWeb(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
 // ServerToken is the token for --server: TALLYMAN_TOKEN, or the content of the token file.

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -24,11 +25,16 @@ func (d *Dashboard) feeds(w http.ResponseWriter, r *http.Request, v visit) error
 		return err
 	}
 	for _, f := range list {
-		row := feedRow{f, v.at.Sub(f.Synced) > stale}
+		row := rowOf(f, v.at)
 		if row.Stale {
 			p.Stale++
 		}
 		p.Feeds = append(p.Feeds, row)
 	}
 	return d.show(w, r, v, http.StatusOK, "feeds", frame{Title: "Advisory feeds", Menu: "settings", Tab: "advisories"}, p)
+}
+
+// rowOf tells a feed that is old; what the source does not have cannot be.
+func rowOf(f inventory.Feed, now time.Time) feedRow {
+	return feedRow{f, f.Status != inventory.FeedAbsent && now.Sub(f.Synced) > stale}
 }

@@ -183,7 +183,7 @@ func (d *Dashboard) fillFeeds(ctx context.Context, _ url.Values, v visit, p *ove
 		return fmt.Errorf("feeds: %w", err)
 	}
 	for _, f := range feeds {
-		p.Feeds = append(p.Feeds, feedRow{f, v.at.Sub(f.Synced) > stale})
+		p.Feeds = append(p.Feeds, rowOf(f, v.at))
 	}
 	return nil
 }

@@ -108,7 +108,7 @@ type serving struct {
 func (p program) serve(t *testing.T) *serving {
 	t.Helper()
 	// Not the test's context: the end of a server is part of what is tested.
-	s := &serving{command: p.command(context.Background(), "serve", "--listen", "127.0.0.1:0", "--log-level", "warn"), log: &record{}, done: make(chan error, 1)}
+	s := &serving{command: p.command(context.Background(), "serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--advisories-every", "off"), log: &record{}, done: make(chan error, 1)}
 	s.command.Stdout, s.command.Stderr = s.log, s.log
 	if err := s.command.Start(); err != nil {
 		t.Fatal(err)

@@ -66,5 +66,7 @@ type TagProblem struct {
 type AdvisoryStatus struct {
 	Records int        `json:"records"`
 	Newest  *time.Time `json:"newest,omitempty"`
-	AgeS    *int64     `json:"age_s,omitempty"` // seconds since the last sync or import
+	AgeS    *int64     `json:"age_s,omitempty"` // seconds since the last sync or import that brought advisories
+	Stale   bool       `json:"stale"`           // a feed is, or that age is
+	Feeds   []Feed     `json:"feeds"`
 }

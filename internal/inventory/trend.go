@@ -27,12 +27,6 @@ type TrendNews struct {
 	Advisories []string `json:"advisories"` // feeds that were taken in
 }
 
-// Feed is one source of advisories and when it was last taken in whole.
-type Feed struct {
-	Name   string    `json:"name"`
-	Synced time.Time `json:"synced"`
-}
-
 // FleetEvent is something that changed, as pages show it. What is empty does not apply.
 type FleetEvent struct {
 	Kind      string

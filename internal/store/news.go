@@ -266,24 +266,50 @@ func (s *Store) ImagePlaces(ctx context.Context, d string) (places []inventory.A
 	return places, err
 }
 
-// CheckFeeds records as an event that no advisories came for longer than limit, once
-// for each time they stop coming.
+// CheckFeeds records as an event that no advisories came for longer than limit, or that
+// a feed which is synchronised did not, once for each time they stop coming.
 func (s *Store) CheckFeeds(ctx context.Context, limit time.Duration) error {
 	return s.update(ctx, "check the age of the advisories", func(tx *tx) error {
-		var newest int64
-		if err := tx.row(ctx, `SELECT COALESCE(max(synced_at), 0) FROM feed`).Scan(&newest); err != nil {
+		feeds, err := s.feeds(ctx, tx.reader)
+		if err != nil {
 			return err
 		}
 		now := s.nowMS()
-		if newest == 0 || now-newest <= limit.Milliseconds() {
+		old := func(at time.Time) bool { return !at.IsZero() && now-millis(at) > limit.Milliseconds() }
+		var newest time.Time
+		var behind []inventory.Feed // the oldest first
+		for _, f := range feeds {
+			if f.Synced.After(newest) {
+				newest = f.Synced
+			}
+			if f.Status != "" && f.Status != inventory.FeedAbsent && old(f.Synced) {
+				behind = append(behind, f)
+			}
+		}
+		body := EventBody{Remedy: "take in new ones: tallyman advisories import PATH"}
+		switch {
+		case len(behind) > 0:
+			newest = behind[0].Synced
+			body.Problem, body.Remedy = behindWords(behind), cmp.Or(behind[0].Remedy, "tallyman advisories sync")
+		case !old(newest):
 			return nil
 		}
-		last := fromMillis(newest).Format(time.RFC3339)
-		return addEvent(ctx, tx, event{kind: EventFeedStale, subject: last, at: now, body: EventBody{
-			Reference: last, Problem: "the last advisories were taken in at " + last,
-			Remedy: "take in new ones: tallyman advisories import PATH",
-		}})
+		body.Reference = newest.Format(time.RFC3339)
+		body.Problem = cmp.Or(body.Problem, "the last advisories were taken in at "+body.Reference)
+		return addEvent(ctx, tx, event{kind: EventFeedStale, subject: body.Reference, at: now, body: body})
 	})
+}
+
+func behindWords(feeds []inventory.Feed) string {
+	words := "the feed " + feeds[0].Name
+	if more := len(feeds) - 1; more > 0 {
+		words += fmt.Sprintf(" (and %d more)", more)
+	}
+	words += " was last taken in at " + feeds[0].Synced.Format(time.RFC3339)
+	if feeds[0].Problem != "" {
+		words += ": " + feeds[0].Problem
+	}
+	return words
 }
 
 // exploited records as events which of the catalogue's flaws the fleet has, of those

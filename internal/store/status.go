@@ -144,19 +144,22 @@ func fillLag(ctx context.Context, r reader, byID map[int64]*inventory.Integratio
 }
 
 func (s *Store) advisoryStatus(ctx context.Context, r reader) (a inventory.AdvisoryStatus, err error) {
-	var newest, synced int64
+	var newest int64
 	err = r.row(ctx, `SELECT count(*), COALESCE(max(modified), 0) FROM advisory`).Scan(&a.Records, &newest)
 	if err != nil {
 		return a, err
 	}
-	if err := r.row(ctx, `SELECT COALESCE(max(synced_at), 0) FROM feed`).Scan(&synced); err != nil {
+	if a.Feeds, err = s.feeds(ctx, r); err != nil {
 		return a, err
 	}
-	a.Newest = timeOf(newest)
-	if synced > 0 {
-		age := max(0, (s.nowMS()-synced)/1000)
-		a.AgeS = &age
+	for _, f := range a.Feeds {
+		a.Stale = a.Stale || f.Stale
+		// Scores are none: they do not make advisories younger.
+		if f.Name != "kev" && f.Name != "epss" && f.AgeS != nil && (a.AgeS == nil || *f.AgeS < *a.AgeS) {
+			a.AgeS = f.AgeS
+		}
 	}
+	a.Newest = timeOf(newest)
 	return a, nil
 }
 

@@ -1,12 +1,10 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
@@ -198,21 +196,4 @@ func mergeTrend(ctx context.Context, tx *tx, from, to int64) error {
 		return err
 	}
 	return tx.exec(ctx, `UPDATE trend SET body = ? WHERE at = ?`, string(body), last.At.UnixMilli())
-}
-
-// Feeds returns the sources of advisories and when each was last taken in, the oldest first.
-func (s *Store) Feeds(ctx context.Context) ([]inventory.Feed, error) {
-	all := []inventory.Feed{}
-	err := s.view(ctx, "list the advisory feeds", func(r reader) error {
-		return r.each(ctx, `SELECT source, synced_at FROM feed`, nil, func(rows *sql.Rows) error {
-			var f inventory.Feed
-			var at int64
-			err := rows.Scan(&f.Name, &at)
-			f.Synced = fromMillis(at)
-			all = append(all, f)
-			return err
-		})
-	})
-	slices.SortFunc(all, func(a, b inventory.Feed) int { return cmp.Or(a.Synced.Compare(b.Synced), cmp.Compare(a.Name, b.Name)) })
-	return all, err
 }
