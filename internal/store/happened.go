@@ -46,7 +46,7 @@ func (s *Store) HappenedTo(ctx context.Context, digests []string, findings []inv
 		return eachIn(ctx, r, `SELECT kind, at, body FROM event WHERE kind IN (?,?) AND subject IN ({in})`,
 			[]any{EventImageIndexed, EventImageFailed}, digests, collectEvents(&all))
 	})
-	slices.SortStableFunc(all, func(a, b inventory.FleetEvent) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Flaw, b.Flaw)) })
+	slices.SortStableFunc(all, func(a, b inventory.FleetEvent) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(b.Flaw, a.Flaw)) })
 	return all[:min(len(all), limit)], err
 }
 
