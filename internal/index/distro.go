@@ -31,6 +31,24 @@ func parseReleaseFile(text string) inventory.Distro {
 	return inventory.Distro{ID: id, Version: m[2], Name: clipText(strings.TrimSpace(text), 200)}
 }
 
+// releaseText is what is kept of a file that names the distribution: the lines that do,
+// and nothing else that somebody may have written there.
+func releaseText(text string) string {
+	var kept []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch key, _, _ := strings.Cut(line, "="); key {
+		case "ID", "VERSION_ID", "PRETTY_NAME", "ID_LIKE", "CPE_NAME":
+			kept = append(kept, line)
+		default:
+			if releaseLine.MatchString(line) {
+				kept = append(kept, line)
+			}
+		}
+	}
+	return strings.Join(kept, "\n")
+}
+
 func major(v string) string {
 	m, _, _ := strings.Cut(v, ".")
 	return m

@@ -135,5 +135,5 @@ func readOSRelease(_ context.Context, in *input) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
-	return found{text: string(b[:min(len(b), 64<<10)])}, nil
+	return found{text: releaseText(string(b[:min(len(b), 64<<10)]))}, nil
 }
