@@ -50,8 +50,8 @@ bench:
 	@test -n "$(FLOOR)" || { echo "FLOOR names the floor program: docs/performance.md says what it does"; exit 1; }
 	go run ./internal/index/indexbench -floor "$(FLOOR)" -registry "$(REGISTRY)" -rounds $(ROUNDS) $(if $(FLEET),-fleet "$(FLEET)") $(IMAGES)
 
-# Pictures of every page of a demo, light and dark, wide and narrow. All are kept out of
-# git but the two that README shows, which are made small.
+# Pictures of every page of a demo, light and dark, wide and narrow, in docs/screenshots/all.
+# Those that README shows lie beside it; the others are kept out of git.
 SHOTS := docs/screenshots
 screenshots:
 	@mkdir -p $(SHOTS)/all .bin
@@ -60,6 +60,3 @@ screenshots:
 	trap "kill $$demo; rm -f $$log" EXIT; \
 	until grep -q 'the webhook brings it in' $$log; do kill -0 $$demo || { cat $$log; exit 1; }; sleep 1; done; sleep 4; \
 	go test ./internal/dashboard -count=1 -run TestDemoPictures -demo "$$(grep -o 'http://[^ ]*/signin/[^ ]*' $$log)" -shots $(CURDIR)/$(SHOTS)/all
-	for theme in light dark; do \
-	  convert $(SHOTS)/all/images-$$theme-1280.png -crop 1280x900+0+0 +repage -strip -colors 128 -define png:compression-level=9 $(SHOTS)/images-$$theme.png; \
-	done

@@ -17,6 +17,8 @@ type activityPage struct {
 	Cards    []card
 	Done     int
 	Told     string // what was just done
+	Jobs     []jobRow
+	Troubles []troubleRow
 }
 
 func (d *Dashboard) activity(w http.ResponseWriter, r *http.Request, v visit) error {
@@ -49,6 +51,9 @@ func (d *Dashboard) activity(w http.ResponseWriter, r *http.Request, v visit) er
 		} else {
 			p.More += page.Total - len(page.Rows)
 		}
+	}
+	if err := d.fillJobs(r.Context(), &p); err != nil {
+		return fmt.Errorf("jobs: %w", err)
 	}
 	return d.show(w, r, v, http.StatusOK, "activity", frame{Title: "Activity", Menu: "activity"}, p)
 }

@@ -106,3 +106,25 @@ func (f *excepter) RemoveException(_ context.Context, id int64) error {
 	f.list = slices.DeleteFunc(f.list, func(e inventory.Exception) bool { return e.ID == id })
 	return nil
 }
+
+// jobBoard is a queue with one job in trouble and one given up.
+type jobBoard struct{ retried []int64 }
+
+func (*jobBoard) Counts(context.Context) ([]inventory.JobCount, error) {
+	return []inventory.JobCount{{Kind: "index", Waiting: 6685, Running: 3, Retrying: 1, Done: 3121, Failed: 1}, {Kind: "look", Planned: 3, Done: 1200}}, nil
+}
+
+func (*jobBoard) Troubles(context.Context, int) ([]inventory.JobTrouble, error) {
+	return []inventory.JobTrouble{
+		{ID: 7, Kind: "index", Subject: digest("gpu-train"), Attempt: 3, Problem: "acme.jfrog.io: 503 Service Unavailable " + hostile, Next: now().Add(time.Minute)},
+		{ID: 8, Kind: "look", Subject: "partner-mirror", GivenUp: true, Attempt: 25, Problem: "connection refused", Next: now().Add(-time.Hour)},
+	}, nil
+}
+
+func (f *jobBoard) Retry(_ context.Context, id int64) error {
+	if id != 7 {
+		return inventory.Errorf(inventory.ErrNotFound, "there is no failed job %d", id)
+	}
+	f.retried = append(f.retried, id)
+	return nil
+}

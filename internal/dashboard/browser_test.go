@@ -133,6 +133,7 @@ func TestPagesInABrowser(t *testing.T) {
 		{"connect", srv.URL + "/connect"},
 		{"integration", srv.URL + "/integrations/berlin-dc"},
 		{"delete", srv.URL + "/integrations/acme-main/delete"},
+		{"search", srv.URL + "/search?q=o"},
 		{"progress", srv.URL + "/integrations/berlin-dc/progress?done=added"},
 		{"progress-done", srv.URL + "/integrations/acme-main/progress"},
 		{"sent", srv.URL + "/integrations/acme-main/sent"},

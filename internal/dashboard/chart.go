@@ -252,9 +252,9 @@ func newsWords(n inventory.TrendNews) string {
 			parts = append(parts, number(one.n)+" "+one.word)
 		}
 	}
-	what := "no finding of what was known changed"
+	what := "nothing that was known changed"
 	if len(parts) > 0 {
-		what = "findings in what was known: " + strings.Join(parts, ", ")
+		what = "in what was known: " + strings.Join(parts, ", ")
 	}
 	switch len(n.Advisories) {
 	case 0:

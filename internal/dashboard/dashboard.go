@@ -74,6 +74,7 @@ type Options struct {
 	Hub      Hub
 	Search   Searcher // nil = packages are not searched
 	Teller   Teller
+	Jobs     Jobs
 	OpenID   OpenID // nil = people sign in here alone
 	// Exceptions keeps decisions that findings do not count.
 	Exceptions Excepter
@@ -151,6 +152,7 @@ func (d *Dashboard) routes() {
 	d.open("POST /theme", d.setTheme)
 
 	d.page("GET /{$}", viewer, d.overview)
+	d.page("GET /search", viewer, d.search)
 	d.page("GET /images", viewer, d.images)
 	d.page("GET /repository", viewer, d.repository)
 	d.page("GET /image", viewer, d.image)
@@ -162,6 +164,7 @@ func (d *Dashboard) routes() {
 	d.page("GET /find", viewer, d.find)
 	d.page("GET /activity", viewer, d.activity)
 	d.page("POST /activity/retry", editor, d.retry)
+	d.page("POST /activity/jobs/{id}/retry", editor, d.retryJob)
 	d.page("GET /integrations", viewer, d.integrations)
 	d.page("GET /connect", editor, d.connectPage)
 	d.page("POST /connect", editor, d.connect)

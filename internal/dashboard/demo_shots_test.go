@@ -1,9 +1,19 @@
 package dashboard_test
 
 import (
+	"bytes"
+	"context"
 	"flag"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -34,8 +44,14 @@ func TestDemoPictures(t *testing.T) {
 	pages := []look{{"signin", root + "/signin"}}
 	dashboardtest.Do(t, ctx, "sign in", chromedp.Navigate(*demoLink), dashboardtest.See("#overview"))
 	pages = append(pages, look{"overview", root + "/"})
-	for _, name := range []string{"images", "vulnerabilities", "packages", "bases", "activity", "integrations", "connect", "find"} {
-		pages = append(pages, look{name, root + "/" + name})
+	for _, path := range []string{
+		"images", "vulnerabilities", "packages", "bases", "activity", "integrations", "connect", "find", "exceptions", "search?q=lib",
+		"integrations/demo/progress", "integrations/demo/sent", "integrations/demo/disconnect", "integrations/demo/delete",
+		"settings/account", "settings/users", "settings/tokens", "settings/notifications", "settings/notifications/new?kind=slack",
+		"settings/audit", "settings/advisories", "settings/redaction",
+	} {
+		name, _, _ := strings.Cut(strings.ReplaceAll(path, "/", "-"), "?")
+		pages = append(pages, look{name, root + "/" + path})
 	}
 	for _, one := range []follow{
 		{"image", "/images?sort=severity", "#images tbody th a.m"},
@@ -69,7 +85,54 @@ func TestDemoPictures(t *testing.T) {
 				name := fmt.Sprintf("%s-%s-%d", one.name, theme, width)
 				dashboardtest.Do(t, ctx, name, chromedp.Navigate(one.url), dashboardtest.See("main"))
 				keep(t, ctx, name)
+				if width == 1280 && slices.Contains([]string{"images", "image"}, one.name) {
+					small(t, ctx, filepath.Join(filepath.Dir(*shots), one.name+"-"+theme+".png"))
+				}
 			}
 		}
 	}
+}
+
+// small keeps what a window shows, as few bytes as PNG needs for it: it is for README.
+func small(t *testing.T, ctx context.Context, path string) { //nolint:revive // t comes first in a test's helper
+	t.Helper()
+	picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		t.Fatalf("picture for README: %v", err)
+	}
+	img, err := png.Decode(bytes.NewReader(picture))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, paletted(img)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// paletted draws a picture with the colours that it has most of; the rest, as at the
+// edges of letters, become the nearest of those.
+func paletted(img image.Image) *image.Paletted {
+	count := map[color.Color]int{}
+	bounds := img.Bounds()
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			count[img.At(x, y)]++
+		}
+	}
+	colours := slices.SortedFunc(maps.Keys(count), func(a, b color.Color) int { return count[b] - count[a] })
+	out := image.NewPaletted(bounds, color.Palette(colours[:min(len(colours), 128)]))
+	nearest := make(map[color.Color]uint8, len(count))
+	for c := range count {
+		nearest[c] = uint8(out.Palette.Index(c)) //nolint:gosec // 128 at the most
+	}
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			out.SetColorIndex(x, y, nearest[img.At(x, y)])
+		}
+	}
+	return out
 }

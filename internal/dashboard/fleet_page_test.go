@@ -20,13 +20,15 @@ func TestSearchLeadsToWhatIsMeant(t *testing.T) {
 		digest("checkout-index"):      "/image?ref=",
 		digest("a file"):              "/find?q=sha256%3A",
 		checkoutRef:                   "/image?ref=",
-		"payments/checkout-api":       "",
-		"storefront":                  "",
-		"<script>alert(1)</script>":   "",
+		"payments/checkout-api":       "/images?name=payments%2Fcheckout-api",
+		"storefront":                  "/images?name=storefront",
+		"":                            "/images",
+		"libsmall":                    "",
+		"<script>alert(1)</script>":   "/images?name=%3Cscript%3E",
 		"https://evil.example/?q=<1":  "",
 		"acme.jfrog.io/nothing/x:1.0": "",
 	} {
-		status, header, _ := get(t, srv, "viewer", "/images?q="+url.QueryEscape(q))
+		status, header, _ := get(t, srv, "viewer", "/search?q="+url.QueryEscape(q))
 		at := header.Get("Location")
 		if want == "" && status != http.StatusOK || want != "" && (status != http.StatusSeeOther || !strings.HasPrefix(at, want)) {
 			t.Errorf("%q: %d to %q, want %q", q, status, at, want)
@@ -64,6 +66,39 @@ func TestFleetPages(t *testing.T) {
 		if !strings.Contains(header.Get("Content-Disposition"), "attachment") || !strings.Contains(body, want) {
 			t.Errorf("%s: %q lacks %q", path, header.Get("Content-Disposition"), want)
 		}
+	}
+}
+
+// TestSearchLists: what is not clear is listed by kind.
+func TestSearchLists(t *testing.T) {
+	srv := serve(t, sample())
+	_, _, body := get(t, srv, "viewer", "/search?q=tomcat")
+	for _, want := range []string{"No repository or tag is called so", "tomcat-embed-core", "CVE-2025-24813"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the search lacks %q", want)
+		}
+	}
+	if _, _, body := get(t, srv, "viewer", "/search?q=no-such-thing-anywhere"); !strings.Contains(body, "Nothing here has that in its name") {
+		t.Error("nothing is found, and nothing is said")
+	}
+}
+
+func TestJobsAreTriedAgain(t *testing.T) {
+	board := &jobBoard{}
+	srv := serve(t, sample(), func(o *dashboard.Options) { o.Jobs = board })
+	_, _, body := get(t, srv, "editor", "/activity")
+	for _, want := range []string{"6,685", "503 Service Unavailable", "Given up", "partner-mirror", "what the registry holds of it is damaged", "Nothing to do: it is counted as unsupported"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("Activity lacks %q", want)
+		}
+	}
+	for path, want := range map[string]int{"/activity/jobs/7/retry": http.StatusSeeOther, "/activity/jobs/9/retry": http.StatusNotFound, "/activity/jobs/x/retry": http.StatusNotFound} {
+		if status, _, _ := post(t, srv, "editor", path, nil); status != want {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	if status, _, _ := post(t, srv, "viewer", "/activity/jobs/7/retry", nil); status != http.StatusForbidden || len(board.retried) != 1 {
+		t.Errorf("a viewer: %d; retried %v", status, board.retried)
 	}
 }
 

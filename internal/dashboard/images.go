@@ -122,12 +122,6 @@ func cloneValues(q url.Values) url.Values {
 
 func (d *Dashboard) images(w http.ResponseWriter, r *http.Request, v visit) error {
 	q := r.URL.Query()
-	if target := d.findTarget(r.Context(), q.Get("q")); target != "" {
-		return d.to(w, r, target)
-	}
-	if q.Get("q") != "" {
-		q.Set("name", q.Get("q"))
-	}
 	f := readImagesFilter(q)
 	if q.Get("format") == "csv" {
 		return d.imagesCSV(w, r, f)
@@ -164,7 +158,7 @@ func (d *Dashboard) images(w http.ResponseWriter, r *http.Request, v visit) erro
 	if p.Keys, err = d.keys(r.Context()); err != nil {
 		return err
 	}
-	return d.show(w, r, v, http.StatusOK, "images", frame{Title: "Images", Menu: "images", Search: q.Get("q")}, p)
+	return d.show(w, r, v, http.StatusOK, "images", frame{Title: "Images", Menu: "images"}, p)
 }
 
 func (d *Dashboard) imageRow(row inventory.TagRow) imageRow {

@@ -76,10 +76,35 @@ func (d *Dashboard) packageOfFleet(row inventory.PackageRow) packageOfFleet {
 		q.Set("ecosystem", row.Ecosystem)
 	}
 	out := packageOfFleet{PackageRow: row, Link: d.Base + "/find?" + q.Encode()}
-	for _, one := range row.Versions[:min(len(row.Versions), namesShown)] {
-		out.Shown = append(out.Shown, versionOfFleet{one, d.Base + "/find?" + url.Values{"q": {one.PURL}}.Encode()})
+	versions := distinctVersions(row.Versions)
+	for _, one := range versions[:min(len(versions), namesShown)] {
+		out.Shown = append(out.Shown, versionOfFleet{one, d.Base + "/find?" + url.Values{"q": {anyBuild(one.PURL)}}.Encode()})
 	}
-	out.More = len(row.Versions) - len(out.Shown)
+	out.More = len(versions) - len(out.Shown)
+	return out
+}
+
+// anyBuild is a purl without what tells builds of one version apart.
+func anyBuild(purl string) string {
+	purl, _, _ = strings.Cut(purl, "?")
+	return purl
+}
+
+// distinctVersions are versions as people tell them apart, whatever they were built for;
+// of each the one that most images have.
+func distinctVersions(list []inventory.PackageVersion) []inventory.PackageVersion {
+	at := map[string]int{}
+	var out []inventory.PackageVersion
+	for _, one := range list {
+		i, known := at[one.Version]
+		switch {
+		case !known:
+			at[one.Version] = len(out)
+			out = append(out, one)
+		case one.Images > out[i].Images:
+			out[i] = one
+		}
+	}
 	return out
 }
 

@@ -60,6 +60,7 @@ func pages() []string {
 		"/integrations/acme-main", "/integrations/acme-main/disconnect", "/integrations/acme-main/delete",
 		"/integrations/acme-main/progress", "/integrations/new-york/progress?done=added&short=1", "/integrations/berlin-dc/progress", "/integrations/partner-mirror/progress",
 		"/integrations/acme-main/sent", "/integrations/sandbox/sent",
+		"/search?q=tomcat", "/search?q=no-such-thing-anywhere",
 		"/?d=30&s=c,h,md,l,u", "/?d=1&s=nothing", "/settings/advisories", "/exceptions", "/exceptions?cve=CVE-2025-24813&package=x&repository=docker-prod-local",
 		"/settings/notifications", "/settings/notifications?state=dead&channel=siem", "/settings/notifications/new?kind=slack",
 		"/settings/notifications/new?kind=webhook", "/settings/notifications/new?kind=mail", "/settings/notifications/boss", "/settings/notifications/team?event=new",
@@ -221,7 +222,7 @@ func TestImagesFilters(t *testing.T) {
 			t.Errorf("%s: has %q = %v, has %q = %v", query, want.has, strings.Contains(body, want.has), want.lacks, strings.Contains(body, want.lacks))
 		}
 	}
-	status, header, _ := get(t, srv, "viewer", "/images?q="+url.QueryEscape(checkoutRef))
+	status, header, _ := get(t, srv, "viewer", "/search?q="+url.QueryEscape(checkoutRef))
 	if status != http.StatusSeeOther || !strings.HasPrefix(header.Get("Location"), "/image?ref=") {
 		t.Errorf("a whole reference leads to %q", header.Get("Location"))
 	}

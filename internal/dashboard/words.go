@@ -35,6 +35,7 @@ func (d *Dashboard) words() template.FuncMap {
 		"path":   url.PathEscape,
 		"kinds":  auditKinds,
 
+		"remedy":   remedyOf,
 		"delivery": deliveryClass,
 		"Delivery": deliveryWord,
 	}
