@@ -96,7 +96,7 @@ func (rd *Reader) fill(ctx context.Context, d inventory.Dossier) (inventory.Doss
 	d.SBOM = inventory.SBOM{
 		Reference: d.Tag.Reference, Digest: img.Digest, Platform: img.Platform, Distro: img.Distro,
 		Layers: orNone(d.Image.Layers), Base: orNone(bases), Origin: img.Origin,
-		Packages: orNone(placed), Problems: orNone(img.Problems),
+		Packages: orNone(placed), Problems: orNone(img.Problems), Attached: orNone(img.Attached),
 	}
 	d.Report = inventory.Report{
 		Reference: d.Tag.Reference, Digest: img.Digest, Platform: img.Platform,

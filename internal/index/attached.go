@@ -24,12 +24,13 @@ func (x *Indexer) attached(ctx context.Context, src oci.Source, img *inventory.I
 		}
 		docs = append(docs[:len(docs):len(docs)], more...)
 	}
+	ours := ownPackages{}
 	for i, d := range docs {
 		if i == maxAttached {
 			img.Problems = append(img.Problems, inventory.LayerProblem{Layer: -1, Problem: "more documents are attached than are read"})
 			break
 		}
-		err := x.document(ctx, src, img, d)
+		err := x.document(ctx, src, img, d, &ours)
 		if err := x.shrug(img, "read attached document "+d.Digest, err); err != nil {
 			return err
 		}
@@ -51,7 +52,7 @@ func (x *Indexer) shrug(img *inventory.Image, act string, err error) error {
 }
 
 // document reads one manifest of attestations or of an SBOM.
-func (x *Indexer) document(ctx context.Context, src oci.Source, img *inventory.Image, d oci.Descriptor) error {
+func (x *Indexer) document(ctx context.Context, src oci.Source, img *inventory.Image, d oci.Descriptor, ours *ownPackages) error {
 	m, err := src.Manifest(ctx, d.Digest)
 	if err != nil {
 		return err
@@ -60,25 +61,46 @@ func (x *Indexer) document(ctx context.Context, src oci.Source, img *inventory.I
 		return nil
 	}
 	for _, l := range m.Layers {
-		kind := firstOf(l.Annotations["in-toto.io/predicate-type"], m.ArtifactType, l.MediaType)
-		img.Attached = append(img.Attached, inventory.Attached{Digest: l.Digest, PredicateType: clipText(kind, 200)})
-		if l.MediaType != oci.MediaInToto && l.MediaType != "application/vnd.dsse.envelope.v1+json" || l.Size > oci.MaxManifest {
-			continue
-		}
-		if kind := l.Annotations["in-toto.io/predicate-type"]; kind != "" && !oci.IsProvenance(kind) {
-			continue // an SBOM: known to be there, read when somebody asks for it
-		}
-		raw, err := oci.ReadBlob(ctx, src, l)
+		a := inventory.Attached{Digest: l.Digest, PredicateType: clipText(firstOf(l.Annotations["in-toto.io/predicate-type"], m.ArtifactType, l.MediaType), 200)}
+		err := x.content(ctx, src, img, l, &a, ours)
+		img.Attached = append(img.Attached, a)
 		if err != nil {
 			return err
 		}
-		st, err := oci.ParseStatement(raw)
+	}
+	return nil
+}
+
+// content reads one document: provenance into the image's origin, a bill of
+// materials into what it says beside ours. Others are only known to be there.
+func (x *Indexer) content(ctx context.Context, src oci.Source, img *inventory.Image, l oci.Descriptor, a *inventory.Attached, ours *ownPackages) error {
+	kind := l.Annotations["in-toto.io/predicate-type"]
+	switch {
+	case oci.IsSBOM(l.MediaType):
+		raw, err := oci.ReadDocument(ctx, src, l)
 		if err != nil {
 			return err
 		}
-		if o, ok := st.Origin(); ok && st.About(img.Digest) {
-			mergeOrigin(&img.Origin, o)
-		}
+		return x.bom(ctx, img, raw, a, ours)
+	case !oci.IsStatement(l.MediaType), kind != "" && !oci.IsProvenance(kind) && !oci.IsSBOM(kind):
+		return nil
+	}
+	raw, err := oci.ReadDocument(ctx, src, l)
+	if err != nil {
+		return err
+	}
+	st, err := oci.ParseStatement(raw)
+	if err != nil || !st.About(img.Digest) {
+		return err
+	}
+	if kind == "" && st.PredicateType != "" {
+		a.PredicateType = clipText(st.PredicateType, 200)
+	}
+	if o, ok := st.Origin(); ok {
+		mergeOrigin(&img.Origin, o)
+	}
+	if doc := st.SBOM(); doc != nil {
+		return x.bom(ctx, img, doc, a, ours)
 	}
 	return nil
 }
@@ -99,6 +121,7 @@ func mergeOrigin(into *inventory.Origin, o inventory.Origin) {
 	}
 	fill(&into.Builder, o.Builder)
 	fill(&into.Dockerfile, o.Dockerfile)
+	fill(&into.Instructions, o.Instructions)
 	if into.BaseName == "" {
 		fill(&into.BaseName, o.BaseName)
 		into.BaseDigest = ""

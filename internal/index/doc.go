@@ -3,7 +3,8 @@
 //
 // In flow manifests, configs and layer streams (internal/oci); out flow layer
 // records, chains with what each adds and removes, and images, through Ledger. A
-// layer that the ledger knows is never downloaded again.
+// layer that the ledger knows is never downloaded again. Bills of materials that
+// somebody attached are read (internal/sbom) and held beside ours; they add nothing.
 //
 // A layer's record knows nothing of other layers. Whatever depends on them (which
 // file wins, who owns it, which distribution, where a link leads) is settled when

@@ -2,6 +2,7 @@ package index_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -158,6 +159,107 @@ func TestIndexWithAttestations(t *testing.T) {
 	}
 	if o := l.images[amd.Digest].Origin; o.Revision != "from-label" || o.Evidence != "label" {
 		t.Errorf("origin %+v", o)
+	}
+}
+
+// spdx and cycloneDX are what two other tools say of an image.
+func spdx(purls ...string) map[string]any {
+	var packages []any
+	for _, p := range purls {
+		packages = append(packages, map[string]any{"name": "x", "externalRefs": []any{map[string]any{"referenceType": "purl", "referenceLocator": p}}})
+	}
+	return map[string]any{"spdxVersion": "SPDX-2.3", "packages": packages}
+}
+
+func subject(d oci.Descriptor) []any {
+	return []any{map[string]any{"digest": map[string]any{"sha256": strings.TrimPrefix(d.Digest, "sha256:")}}}
+}
+
+// What is attached to an image is read wherever it lies: as a member of its index, or
+// as a referrer; provenance of both versions, SPDX and CycloneDX.
+func TestAttachedDocumentsAreRead(t *testing.T) {
+	dockerfile := []byte("FROM debian\nENV LICENCE=abc \\\n  OTHER=def\nRUN curl -H \"Authorization: Bearer abcdefghijkl\" https://x\n")
+	buildKit := map[string]any{"source": map[string]any{"infos": []any{map[string]any{"filename": "Dockerfile", "language": "Dockerfile", "data": dockerfile}}}}
+	old := map[string]any{
+		"builder": map[string]any{"id": "https://ci.test"}, "invocation": map[string]any{"configSource": map[string]any{"uri": "https://git.test/app", "digest": map[string]any{"sha1": "abc"}, "entryPoint": "Dockerfile"}},
+		"metadata": map[string]any{"https://mobyproject.org/buildkit@v1#metadata": buildKit},
+	}
+	current := map[string]any{
+		"buildDefinition": map[string]any{"externalParameters": map[string]any{"configSource": map[string]any{"uri": "https://git.test/app", "digest": map[string]any{"sha1": "abc"}, "path": "Dockerfile"}}},
+		"runDetails":      map[string]any{"builder": map[string]any{"id": "https://ci.test"}, "metadata": map[string]any{"buildkit_metadata": buildKit}},
+	}
+	bom := spdx("pkg:deb/debian/libc6@2.36?arch=amd64", "pkg:npm/left@1.0.0", "pkg:npm/only-there@2.0.0", "pkg:oci/app@sha256:00")
+	wantBOM := &inventory.Comparison{Packages: 3, Both: 2, OnlyThere: 1, ThereNames: []string{"pkg:npm/only-there@2.0.0"}, HereNames: []string{}}
+	for name, provenance := range map[string]any{"https://slsa.dev/provenance/v0.2": old, "https://slsa.dev/provenance/v1": current} {
+		for _, by := range []string{"index", "referrer"} {
+			t.Run(name+" by "+by, func(t *testing.T) {
+				s, l := ocitest.NewStore(), newLedger()
+				img := s.AddImage("", ocitest.Image{Layers: [][]byte{base(), app("1.0.0")}})
+				att := s.AddAttestation(img.Digest,
+					map[string]any{"predicateType": name, "subject": subject(img), "predicate": provenance},
+					map[string]any{"predicateType": "https://spdx.dev/Document", "subject": subject(img), "predicate": bom})
+				top := img
+				if by == "index" {
+					top = s.AddIndex("t", img, att)
+				} else {
+					s.Attach(img.Digest, att)
+				}
+				if _, err := index.New(l, index.Options{}).Image(t.Context(), s, top.Digest); err != nil {
+					t.Fatal(err)
+				}
+				got := l.images[img.Digest]
+				want := inventory.Origin{Source: "https://git.test/app", Revision: "abc", Builder: "https://ci.test", Dockerfile: "Dockerfile", Evidence: "provenance",
+					Instructions: "FROM debian\nENV LICENCE=<redacted> OTHER=<redacted>\nRUN curl -H \"Authorization: <redacted> <redacted>\" https://x\n"}
+				if diff := cmp.Diff(want, got.Origin); diff != "" {
+					t.Error(diff)
+				}
+				var boms []*inventory.Comparison
+				for _, a := range got.Attached {
+					if a.SBOM != nil {
+						boms = append(boms, a.SBOM)
+					}
+				}
+				if diff := cmp.Diff([]*inventory.Comparison{wantBOM}, boms); diff != "" || len(got.Problems) != 0 {
+					t.Error(diff, got.Problems)
+				}
+			})
+		}
+	}
+}
+
+// A bill of materials that is an artifact of its own, without a statement around it;
+// one that is broken, or about another image, costs nothing else.
+func TestAttachedBillsOfMaterials(t *testing.T) {
+	s, l := ocitest.NewStore(), newLedger()
+	img := s.AddImage("", ocitest.Image{Layers: [][]byte{base(), app("1.0.0")}})
+	other := s.AddImage("", ocitest.Image{Layers: [][]byte{base()}})
+	artifact := func(mediaType, body string) {
+		blob, empty := s.AddBlob(mediaType, []byte(body)), s.AddBlob("application/vnd.oci.empty.v1+json", []byte("{}"))
+		raw, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": oci.MediaOCIManifest, "artifactType": mediaType, "config": empty, "layers": []any{blob}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Attach(img.Digest, s.AddManifest("", oci.MediaOCIManifest, raw))
+	}
+	artifact("application/vnd.cyclonedx+json", `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"type":"library","name":"left","version":"1.0.0","purl":"pkg:npm/left@1.0.0"}]}`)
+	artifact("application/spdx+json", `{"spdxVersion":`)
+	s.Attach(img.Digest, s.AddAttestation(other.Digest, map[string]any{"predicateType": "https://spdx.dev/Document", "subject": subject(other), "predicate": spdx("pkg:npm/z@1")}))
+	got, err := index.New(l, index.Options{}).Image(t.Context(), s, img.Digest)
+	if err != nil || got.State != inventory.StateWaiting || len(got.Attached) != 3 {
+		t.Fatalf("state %s, attached %+v, %v", got.State, got.Attached, err)
+	}
+	want := &inventory.Comparison{Packages: 1, Both: 1, OnlyHere: 1, ThereNames: []string{}, HereNames: []string{"pkg:deb/libc6@2.36"}}
+	for _, a := range got.Attached {
+		if strings.Contains(a.PredicateType, "cyclonedx") {
+			if diff := cmp.Diff(want, a.SBOM); diff != "" {
+				t.Error(diff)
+			}
+		} else if a.SBOM != nil {
+			t.Errorf("%+v was compared", a)
+		}
+	}
+	if len(got.Problems) != 1 || !strings.Contains(got.Problems[0].Problem, "not valid JSON") {
+		t.Errorf("problems %+v", got.Problems)
 	}
 }
 

@@ -44,8 +44,21 @@ type IndexMember struct {
 
 // Attached is a document found beside an image: an attestation or an SBOM.
 type Attached struct {
-	Digest        string `json:"digest"`
-	PredicateType string `json:"predicate_type"`
+	Digest        string      `json:"digest"`
+	PredicateType string      `json:"predicate_type"`
+	SBOM          *Comparison `json:"sbom,omitempty"` // of a bill of materials that was read
+}
+
+// Comparison holds somebody else's bill of materials beside our own inventory. The
+// lists hold purls, in order, without qualifiers, and are cut off after 200; the
+// numbers are not.
+type Comparison struct {
+	Packages   int      `json:"packages"` // that it names
+	Both       int      `json:"both"`
+	OnlyThere  int      `json:"only_there"`
+	OnlyHere   int      `json:"only_here"`
+	ThereNames []string `json:"there_names"`
+	HereNames  []string `json:"here_names"`
 }
 
 // Distro is what os-release says.
@@ -102,10 +115,12 @@ type Origin struct {
 	Revision   string     `json:"revision,omitempty"`
 	Created    *time.Time `json:"created,omitempty"`
 	Builder    string     `json:"builder,omitempty"`
-	Dockerfile string     `json:"dockerfile,omitempty"`
-	BaseName   string     `json:"base_name,omitempty"`
-	BaseDigest string     `json:"base_digest,omitempty"`
-	Evidence   string     `json:"evidence,omitempty"` // "label", "provenance"
+	Dockerfile string     `json:"dockerfile,omitempty"` // its name
+	// Instructions are the Dockerfile itself, where provenance brings it, redacted.
+	Instructions string `json:"instructions,omitempty"`
+	BaseName     string `json:"base_name,omitempty"`
+	BaseDigest   string `json:"base_digest,omitempty"`
+	Evidence     string `json:"evidence,omitempty"` // "label", "provenance"
 }
 
 // Base is a known image whose layers are a proper prefix of another's.
@@ -127,4 +142,5 @@ type SBOM struct {
 	Origin    Origin         `json:"origin"`
 	Packages  []Placed       `json:"packages"`
 	Problems  []LayerProblem `json:"problems"`
+	Attached  []Attached     `json:"attached"` // what others attached, beside ours
 }

@@ -123,7 +123,7 @@ func (m *Manifest) notAnImage() string {
 
 func (m *Manifest) isAttestation() bool {
 	for _, l := range m.Layers {
-		if l.MediaType != MediaInToto && l.MediaType != "application/vnd.dsse.envelope.v1+json" {
+		if !IsStatement(l.MediaType) {
 			return false
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -119,6 +120,7 @@ func (s Statement) Origin() (inventory.Origin, bool) {
 	}
 	p.source(&o)
 	p.base(&o)
+	o.Instructions = p.instructions()
 	return o, true
 }
 
@@ -146,6 +148,32 @@ func (p slsa) source(o *inventory.Origin) {
 			return
 		}
 	}
+}
+
+// maxInstructions bounds a Dockerfile that is kept, in bytes.
+const maxInstructions = 64 << 10
+
+// instructions is the Dockerfile, which BuildKit puts into its fuller provenance.
+func (p slsa) instructions() string {
+	for _, raw := range []json.RawMessage{p.Metadata.BuildKit, p.RunDetails.Metadata.BuildKit} {
+		var bk struct {
+			Source struct {
+				Infos []struct {
+					Language string `json:"language"`
+					Data     []byte `json:"data"`
+				} `json:"infos"`
+			} `json:"source"`
+		}
+		if json.Unmarshal(raw, &bk) != nil {
+			continue
+		}
+		for _, i := range bk.Source.Infos {
+			if text := string(i.Data); text != "" && utf8.ValidString(text) && (i.Language == "" || i.Language == "Dockerfile") {
+				return clip(RedactDockerfile(text), maxInstructions)
+			}
+		}
+	}
+	return ""
 }
 
 // base fills in the base image where the build used exactly one image.
@@ -191,6 +219,40 @@ func firstOf(s ...string) string {
 		}
 	}
 	return ""
+}
+
+// SBOM is the bill of materials that a statement carries; nil where it carries
+// none. Old signers put the document into a string.
+func (s Statement) SBOM() []byte {
+	if !IsSBOM(s.PredicateType) {
+		return nil
+	}
+	var wrapped struct{ Data json.RawMessage }
+	if json.Unmarshal(s.Predicate, &wrapped) == nil && len(wrapped.Data) > 0 {
+		var text string
+		if json.Unmarshal(wrapped.Data, &text) == nil {
+			return []byte(text)
+		}
+		return wrapped.Data
+	}
+	return s.Predicate
+}
+
+// IsSBOM says whether a predicate type or a media type is that of a bill of
+// materials in CycloneDX or SPDX 2.
+func IsSBOM(kind string) bool {
+	kind, _, _ = strings.Cut(kind, ";")
+	switch strings.TrimSpace(kind) {
+	case "https://spdx.dev/Document", "https://cyclonedx.org/bom", "application/spdx+json", "text/spdx", "text/spdx+json",
+		"application/vnd.cyclonedx+json", "application/vnd.cyclonedx+xml", "application/vnd.cyclonedx":
+		return true
+	}
+	return strings.HasPrefix(kind, "https://spdx.dev/Document/") || strings.HasPrefix(kind, "https://cyclonedx.org/bom/")
+}
+
+// IsStatement says whether a blob is an in-toto statement, bare or in an envelope.
+func IsStatement(mediaType string) bool {
+	return mediaType == MediaInToto || mediaType == "application/vnd.dsse.envelope.v1+json"
 }
 
 // IsProvenance says whether a predicate type is one that Origin reads.

@@ -68,16 +68,28 @@ func (p *Platform) String() string {
 
 // ReadBlob reads a small blob whole: a config or an attestation.
 func ReadBlob(ctx context.Context, src Source, d Descriptor) ([]byte, error) {
+	return readBlob(ctx, src, d, MaxManifest)
+}
+
+// MaxDocument is the largest attached document that is read, in bytes.
+const MaxDocument = 16 << 20
+
+// ReadDocument reads a document that was attached to an image, an SBOM perhaps.
+func ReadDocument(ctx context.Context, src Source, d Descriptor) ([]byte, error) {
+	return readBlob(ctx, src, d, MaxDocument)
+}
+
+func readBlob(ctx context.Context, src Source, d Descriptor, most int64) ([]byte, error) {
 	ctx = inventory.WithRequestClass(ctx, inventory.RequestConfig) // its address does not tell it from a layer
-	if d.Size > MaxManifest {
-		return nil, inventory.Errorf(inventory.ErrInvalid, "blob %s has %d bytes; at most %d are read here", d.Digest, d.Size, MaxManifest)
+	if d.Size > most {
+		return nil, inventory.Errorf(inventory.ErrInvalid, "blob %s has %d bytes; at most %d are read here", d.Digest, d.Size, most)
 	}
 	rc, err := src.Blob(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	defer rc.Close()
-	return io.ReadAll(io.LimitReader(rc, MaxManifest+1))
+	return io.ReadAll(io.LimitReader(rc, most+1))
 }
 
 var (

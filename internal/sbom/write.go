@@ -18,7 +18,7 @@ func Formats() []string { return []string{"list", "json", "cyclonedx", "spdx"} }
 func Of(reference string, img inventory.Image, packages []inventory.Placed, bases []inventory.Base) inventory.SBOM {
 	doc := inventory.SBOM{
 		Reference: reference, Digest: img.Digest, Platform: img.Platform, Distro: img.Distro, Origin: img.Origin,
-		Layers: img.Layers, Base: bases, Packages: packages, Problems: img.Problems,
+		Layers: img.Layers, Base: bases, Packages: packages, Problems: img.Problems, Attached: img.Attached,
 	}
 	return complete(doc)
 }
@@ -36,6 +36,9 @@ func complete(doc inventory.SBOM) inventory.SBOM {
 	}
 	if doc.Problems == nil {
 		doc.Problems = []inventory.LayerProblem{}
+	}
+	if doc.Attached == nil {
+		doc.Attached = []inventory.Attached{}
 	}
 	return doc
 }
