@@ -38,17 +38,12 @@ type censusImage struct {
 	repos []int32
 }
 
-// censusKeeper holds the newest census, and what never changes from one to the next.
+// censusKeeper holds the newest census.
 type censusKeeper struct {
 	mu     sync.Mutex
 	newest *census
 	making sync.Mutex
-	read   map[int64]bool // chains whose owned packages are known
-	owned  map[mark]bool  // packages that are there only as a part of a distribution's package
 }
-
-// mark is a package at the chain that brought it, or took it away.
-type mark struct{ pkg, chain int64 }
 
 // censusRest is how many times as long as it took to make a census serves: counting
 // takes a fiftieth of the time at most, however large the fleet is.
@@ -300,14 +295,15 @@ func (n *counter) count(all []stretch) (images, repositories int) {
 type moved struct{ brought, taken []int64 }
 
 // marksOf reads where packages come and go; which is a list of their ids, or a question.
-func marksOf(ctx context.Context, r reader, which string, args []any) (map[int64]moved, error) {
+// free says that what is only a part of a distribution's package is not there.
+func marksOf(ctx context.Context, r reader, free bool, which string, args []any) (map[int64]moved, error) {
 	all := map[int64]moved{}
 	err := r.each(ctx, `SELECT package_id, chain_id, removed FROM chain_package WHERE package_id IN (`+which+`)`, args, func(rows *sql.Rows) error {
 		var pkg, chain int64
 		var removed int
 		err := rows.Scan(&pkg, &chain, &removed)
 		m := all[pkg]
-		if removed != 0 {
+		if removed == presenceGone || free && removed == presenceOwned {
 			m.taken = append(m.taken, chain)
 		} else {
 			m.brought = append(m.brought, chain)
@@ -316,62 +312,6 @@ func marksOf(ctx context.Context, r reader, which string, args []any) (map[int64
 		return err
 	})
 	return all, err
-}
-
-// freeMarks leaves out where a package is only a part of what a distribution's package
-// owns: there its flaws are its owner's. Only a census may call it.
-func (s *Store) freeMarks(ctx context.Context, r reader, all map[int64]moved, purls map[int64]string) error {
-	var fresh []int64
-	for pkg, m := range all {
-		if fromDistribution(purls[pkg]) {
-			continue
-		}
-		for _, chain := range m.brought {
-			if !s.counted.read[chain] {
-				fresh = append(fresh, chain)
-			}
-		}
-	}
-	if err := s.readOwned(ctx, r, fresh); err != nil {
-		return err
-	}
-	for pkg, m := range all {
-		m.brought = slices.DeleteFunc(m.brought, func(chain int64) bool { return s.counted.owned[mark{pkg, chain}] })
-		all[pkg] = m
-	}
-	return nil
-}
-
-// readOwned remembers what is owned in chains: they never change.
-func (s *Store) readOwned(ctx context.Context, r reader, chains []int64) error {
-	k := &s.counted
-	if k.read == nil {
-		k.read, k.owned = map[int64]bool{}, map[mark]bool{}
-	}
-	slices.Sort(chains)
-	for piece := range pieces(slices.Compact(chains), inSize) {
-		deltas, err := s.loadDeltas(ctx, r, piece)
-		if err != nil {
-			return err
-		}
-		for _, chain := range piece {
-			k.read[chain] = true
-			free := map[int64]bool{}
-			d := deltas[chain]
-			if d == nil {
-				continue
-			}
-			for _, o := range d.added {
-				free[o.pkg] = free[o.pkg] || o.ownedBy == ""
-			}
-			for pkg, is := range free {
-				if !is {
-					k.owned[mark{pkg, chain}] = true
-				}
-			}
-		}
-	}
-	return nil
 }
 
 // baseDepth is how many layers of the stack at a place belong to a known image below it.

@@ -353,7 +353,7 @@ func markStale(ctx context.Context, tx *tx, packages []int64) error {
 		}
 		err := tx.exec(ctx, fmt.Sprintf(`
 			INSERT INTO stale_chain (chain_id, mark)
-			SELECT DISTINCT chain_id, 1 FROM chain_package WHERE package_id IN (%s) AND removed = 0
+			SELECT DISTINCT chain_id, 1 FROM chain_package WHERE package_id IN (%s) AND removed <> 1
 			ON CONFLICT (chain_id) DO UPDATE SET mark = stale_chain.mark + 1`, marks(len(piece))), args...)
 		if err != nil {
 			return err

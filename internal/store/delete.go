@@ -71,7 +71,8 @@ func (s *Store) deleteTags(ctx context.Context, tx *tx, integration int64) (more
 	}
 	err = errors.Join(
 		execIn(ctx, tx, `DELETE FROM tag_move WHERE tag_id IN ({in})`, nil, tags),
-		execIn(ctx, tx, `DELETE FROM tag WHERE id IN ({in})`, nil, tags))
+		execIn(ctx, tx, `DELETE FROM tag WHERE id IN ({in})`, nil, tags),
+		tx.touch(ctx, sortedKeys(images)...))
 	if err != nil {
 		return false, err
 	}
@@ -92,7 +93,8 @@ func (s *Store) deleteOrphans(ctx context.Context, tx *tx, images []int64) error
 		}
 		err = errors.Join(
 			execIn(ctx, tx, `DELETE FROM index_member WHERE index_id IN ({in})`, nil, orphans),
-			execIn(ctx, tx, `DELETE FROM image WHERE id IN ({in})`, nil, orphans))
+			execIn(ctx, tx, `DELETE FROM image WHERE id IN ({in})`, nil, orphans),
+			tx.touch(ctx, orphans...))
 		if err != nil {
 			return err
 		}
@@ -200,7 +202,7 @@ func deletePackages(ctx context.Context, tx *tx, packages []int64) error {
 	if err != nil {
 		return err
 	}
-	for _, table := range []string{"verdict", "package_key"} {
+	for _, table := range []string{"verdict", "package_key", "package_chains"} {
 		if err := execIn(ctx, tx, `DELETE FROM `+table+` WHERE package_id IN ({in})`, nil, orphans); err != nil {
 			return err
 		}

@@ -249,7 +249,7 @@ func purlBase(purl string) (string, bool) {
 // points to now. What another exception hides already is counted too.
 func (s *Store) PreviewExceptions(ctx context.Context, list []inventory.Exception) (h inventory.Hides, err error) {
 	err = s.view(ctx, "preview exceptions", func(r reader) error {
-		p := previewer{s: s, r: r, find: finder{r: r, named: map[int64]site{}}, findings: map[covered]bool{}, flaws: map[string]bool{}, images: map[int64]bool{}}
+		p := previewer{s: s, r: r, find: finder{s: s, r: r, named: map[int64]site{}}, findings: map[covered]bool{}, flaws: map[string]bool{}, images: map[int64]bool{}}
 		for _, e := range list {
 			if err := p.add(ctx, e); err != nil {
 				return err
@@ -286,11 +286,8 @@ func (p *previewer) add(ctx context.Context, e inventory.Exception) error {
 		byPackage[h.pkg] = append(byPackage[h.pkg], h)
 	}
 	for _, pkg := range sortedKeys(byPackage) {
-		holders, err := holdersOf(ctx, p.r, "chain_package", "a.package_id = ?", pkg)
+		holders, err := p.s.packageHolders(ctx, p.r, pkg)
 		if err != nil {
-			return err
-		}
-		if holders, err = p.s.freeHolders(ctx, p.r, pkg, holders); err != nil {
 			return err
 		}
 		images, err := p.within(ctx, e, pkg, holders)
@@ -316,19 +313,14 @@ func (p *previewer) note(image int64, hits []hit) {
 }
 
 // within are those of the images that have a tag where the exception speaks of it.
-func (p *previewer) within(ctx context.Context, e inventory.Exception, pkg int64, all []held) ([]int64, error) {
+func (p *previewer) within(ctx context.Context, e inventory.Exception, pkg int64, all []int64) ([]int64, error) {
 	in := map[int64]bool{}
 	for piece := range pieces(all, inSize) {
-		ids := make([]int64, len(piece))
-		for i, h := range piece {
-			ids[i] = h.image
-		}
-		slices.Sort(ids)
-		indexes, err := p.find.indexesOf(ctx, ids)
+		indexes, err := p.find.indexesOf(ctx, piece)
 		if err != nil {
 			return nil, err
 		}
-		found, err := p.find.pointings(ctx, append(slices.Clone(ids), sortedKeys(indexes)...))
+		found, err := p.find.pointings(ctx, append(slices.Clone(piece), sortedKeys(indexes)...))
 		if err != nil {
 			return nil, err
 		}

@@ -25,22 +25,19 @@ type censusFlaw struct {
 // takeFlaws counts every flaw that an image has now.
 func (s *Store) takeFlaws(ctx context.Context, r reader, c *census) error {
 	const judged = `SELECT package_id FROM verdict`
-	names, purls := map[int64]string{}, map[int64]string{}
-	err := r.each(ctx, `SELECT id, name, purl FROM package WHERE id IN (`+judged+`)`, nil, func(rows *sql.Rows) error {
+	names := map[int64]string{}
+	err := r.each(ctx, `SELECT id, name FROM package WHERE id IN (`+judged+`)`, nil, func(rows *sql.Rows) error {
 		var id int64
-		var name, purl string
-		err := rows.Scan(&id, &name, &purl)
-		names[id], purls[id] = name, purl
+		var name string
+		err := rows.Scan(&id, &name)
+		names[id] = name
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	marks, err := marksOf(ctx, r, judged, nil)
+	marks, err := marksOf(ctx, r, true, judged, nil)
 	if err != nil {
-		return err
-	}
-	if err := s.freeMarks(ctx, r, marks, purls); err != nil {
 		return err
 	}
 	where := make(map[int64][]stretch, len(marks))

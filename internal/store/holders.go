@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bits-and-blooms/bitset"
+
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
@@ -104,159 +106,56 @@ func (s *Store) PackagesWithFlaw(ctx context.Context, id string) (all []inventor
 	return all, err
 }
 
-// held is a platform image that holds what is asked for, and since which layer.
-type held struct {
-	image int64
-	layer int
+// subject is one thing that is looked for: a package version, or a file at a path.
+type subject struct {
+	purl, version, path string
+	read                func() (posting, error)
 }
 
-// downwards walks from the stacks that brought something to those that stand on them,
-// as far as it was not taken away. It never meets a stack twice: where something is
-// brought it was not there before. The order of the tables is that of the walk: left to
-// itself SQLite may read every image instead.
-const downwards = `
-	WITH RECURSIVE down (id, layer) AS (
-		SELECT a.chain_id, k.depth FROM {table} a CROSS JOIN chain k WHERE k.id = a.chain_id AND {key} AND a.removed = 0
-		UNION ALL
-		SELECT c.id, down.layer FROM down CROSS JOIN chain c
-		WHERE c.parent_id = down.id AND NOT EXISTS (SELECT 1 FROM {table} a WHERE a.chain_id = c.id AND {key} AND a.removed = 1))
-	SELECT i.id, down.layer FROM down CROSS JOIN image i WHERE i.chain_id = down.id`
-
-func holdersOf(ctx context.Context, r reader, table, key string, args ...any) ([]held, error) {
-	var all []held
-	query := strings.NewReplacer("{table}", table, "{key}", key).Replace(downwards)
-	err := r.each(ctx, query, slices.Concat(args, args), func(rows *sql.Rows) error {
-		var h held
-		err := rows.Scan(&h.image, &h.layer)
-		all = append(all, h)
+// subjects finds the things that are asked for.
+func subjects(ctx context.Context, r reader, q inventory.HolderQuery) (all []subject, err error) {
+	if q.File != "" {
+		return fileSubjects(ctx, r, q.File)
+	}
+	err = eachIn(ctx, r, `SELECT id, purl, version FROM package WHERE purl IN ({in}) ORDER BY purl`, nil, slices.Sorted(slices.Values(q.PURLs)), func(rows *sql.Rows) error {
+		var id int64
+		var one subject
+		err := rows.Scan(&id, &one.purl, &one.version)
+		one.read = func() (posting, error) { return packagePosting(ctx, r, id, q.Free) }
+		all = append(all, one)
 		return err
 	})
 	return all, err
 }
 
-// subject is one thing that is looked for: a package version, or a file at a path.
-type subject struct {
-	purl, version, path string
-	holders             []held
-}
-
-// subjects finds what holds each thing that is asked for.
-func (s *Store) subjects(ctx context.Context, r reader, q inventory.HolderQuery) ([]subject, error) {
-	if q.File != "" {
-		return fileSubjects(ctx, r, q.File)
-	}
-	var all []subject
-	var ids []int64
-	err := eachIn(ctx, r, `SELECT id, purl, version FROM package WHERE purl IN ({in}) ORDER BY purl`, nil, slices.Sorted(slices.Values(q.PURLs)), func(rows *sql.Rows) error {
-		var id int64
-		var one subject
-		err := rows.Scan(&id, &one.purl, &one.version)
-		all, ids = append(all, one), append(ids, id)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	for i := range all {
-		if all[i].holders, err = holdersOf(ctx, r, "chain_package", "a.package_id = ?", ids[i]); err != nil {
-			return nil, err
-		}
-		if q.Free {
-			if all[i].holders, err = s.freeHolders(ctx, r, ids[i], all[i].holders); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return all, nil
-}
-
-// freeHolders leaves out images where a package only repeats what a distribution's
-// package owns. Few packages are owned anywhere: the others cost one question.
-func (s *Store) freeHolders(ctx context.Context, r reader, pkg int64, all []held) ([]held, error) {
-	owned, err := s.everOwned(ctx, r, pkg)
-	if err != nil || !owned {
-		return all, err
-	}
-	chains := make(map[int64]int64, len(all))
-	ids := make([]int64, len(all))
-	for i, h := range all {
-		ids[i] = h.image
-	}
-	err = eachIn(ctx, r, `SELECT id, chain_id FROM image WHERE id IN ({in})`, nil, ids, func(rows *sql.Rows) error {
-		var image, chain int64
-		err := rows.Scan(&image, &chain)
-		chains[image] = chain
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	free := map[int64]bool{}
-	kept := all[:0]
-	for _, h := range all {
-		chain := chains[h.image]
-		is, known := free[chain]
-		if !known {
-			st, err := s.stackOf(ctx, r, chain)
-			if err != nil {
-				return nil, err
-			}
-			_, is = slices.BinarySearch(st.free(), pkg)
-			free[chain] = is
-		}
-		if is {
-			kept = append(kept, h)
-		}
-	}
-	return kept, nil
-}
-
-// everOwned says whether any stack that brought a package had a distribution's package own it.
-func (s *Store) everOwned(ctx context.Context, r reader, pkg int64) (bool, error) {
-	var chains []int64
-	err := r.each(ctx, `SELECT chain_id FROM chain_package WHERE package_id = ? AND removed = 0`, []any{pkg}, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		chains = append(chains, id)
-		return err
-	})
-	if err != nil {
-		return false, err
-	}
-	for piece := range pieces(chains, inSize) {
-		deltas, err := s.loadDeltas(ctx, r, piece)
-		if err != nil {
-			return false, err
-		}
-		s.keepDeltas(deltas)
-		for _, d := range deltas {
-			if slices.ContainsFunc(d.added, func(o occurrence) bool { return o.pkg == pkg && o.ownedBy != "" }) {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
-}
-
-func fileSubjects(ctx context.Context, r reader, sum string) ([]subject, error) {
+func fileSubjects(ctx context.Context, r reader, sum string) (all []subject, err error) {
 	raw, err := hex.DecodeString(sum)
 	if err != nil || len(raw) != 32 {
 		return nil, inventory.Errorf(inventory.ErrInvalid, "%.80q is not the SHA-256 of a file", sum).WithRemedy("give sha256: and 64 hexadecimal digits")
 	}
-	var all []subject
 	err = r.each(ctx, `SELECT DISTINCT path FROM chain_file WHERE sha256 = ? ORDER BY path`, []any{raw}, func(rows *sql.Rows) error {
 		var one subject
 		err := rows.Scan(&one.path)
+		one.read = func() (posting, error) { return filePosting(ctx, r, raw, one.path) }
 		all = append(all, one)
 		return err
 	})
+	return all, err
+}
+
+// packageHolders are the images that have a package as more than a part of a
+// distribution's package.
+func (s *Store) packageHolders(ctx context.Context, r reader, pkg int64) (images []int64, err error) {
+	p, err := packagePosting(ctx, r, pkg, true)
 	if err != nil {
 		return nil, err
 	}
-	for i := range all {
-		if all[i].holders, err = holdersOf(ctx, r, "chain_file", "a.sha256 = ? AND a.path = ?", raw, all[i].path); err != nil {
-			return nil, err
+	return images, s.useFleet(ctx, r, func(f *fleet) error {
+		set := bitset.New(uint(len(f.chain)))
+		f.holders(p, set)
+		for image := range set.EachSet() {
+			images = append(images, int64(image)) //nolint:gosec // ids are positive
 		}
-	}
-	return all, nil
+		return nil
+	})
 }

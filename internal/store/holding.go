@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/bits-and-blooms/bitset"
+
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
@@ -15,20 +17,26 @@ import (
 // first; an error of either ends it.
 func (s *Store) Holders(ctx context.Context, q inventory.HolderQuery, reach func(inventory.Reach) error, each func(inventory.Holding) error) error {
 	return s.view(ctx, "find holders", func(r reader) error {
-		all, err := s.subjects(ctx, r, q)
+		all, err := subjects(ctx, r, q)
 		if err != nil {
 			return err
 		}
-		f := finder{r: r, q: q, named: map[int64]site{}}
-		n, err := f.count(ctx, all)
+		f := finder{s: s, r: r, q: q, named: map[int64]site{}}
+		n, first, err := f.count(ctx, all)
 		if err != nil {
 			return err
 		}
 		if err := reach(n); err != nil {
 			return err
 		}
-		for _, one := range all {
-			if err := f.rows(ctx, one, each); err != nil {
+		for i, one := range all {
+			found := first
+			if i > 0 {
+				if found, err = f.find(ctx, one); err != nil {
+					return err
+				}
+			}
+			if err := f.rows(ctx, one, found, each); err != nil {
 				return err
 			}
 		}
@@ -44,6 +52,7 @@ type site struct {
 }
 
 type finder struct {
+	s     *Store
 	r     reader
 	q     inventory.HolderQuery
 	named map[int64]site // repositories met
@@ -114,22 +123,60 @@ func (f *finder) indexesOf(ctx context.Context, images []int64) (map[int64][]int
 	return out, err
 }
 
-// count counts exactly: images once, tags once, whatever number of packages they hold.
-func (f *finder) count(ctx context.Context, all []subject) (inventory.Reach, error) {
-	images := map[int64]struct{}{}
-	n := inventory.Reach{}
-	for _, one := range all {
-		if len(one.holders) > 0 {
-			n.Packages++
-		}
-		for _, h := range one.holders {
-			images[h.image] = struct{}{}
-		}
+// whereabouts is where one thing comes and goes, and the images that have it.
+type whereabouts struct {
+	posting posting
+	images  *bitset.BitSet
+}
+
+func (f *finder) find(ctx context.Context, one subject) (whereabouts, error) {
+	p, err := one.read()
+	if err != nil {
+		return whereabouts{}, err
 	}
-	ids := slices.Sorted(maps.Keys(images))
+	got := whereabouts{posting: p}
+	return got, f.s.useFleet(ctx, f.r, func(fl *fleet) error {
+		got.images = bitset.New(uint(len(fl.chain)))
+		fl.holders(p, got.images)
+		return nil
+	})
+}
+
+// count counts exactly: images once, tags once, whatever number of packages they hold.
+// What it found for the first is given back: a page seldom needs more.
+func (f *finder) count(ctx context.Context, all []subject) (n inventory.Reach, first whereabouts, err error) {
+	images := bitset.New(0)
+	packages := 0
+	for i, one := range all {
+		got, err := f.find(ctx, one)
+		if err != nil {
+			return n, first, err
+		}
+		if got.images.Any() {
+			packages++
+		}
+		if i == 0 {
+			first = got
+		}
+		images.InPlaceUnion(got.images)
+	}
+	if f.past() {
+		n, err = f.countPast(ctx, images)
+	} else {
+		err = f.s.useFleet(ctx, f.r, func(fl *fleet) error { n = fl.reach(images); return nil })
+	}
+	n.Packages = packages
+	return n, first, err
+}
+
+// past says that more is asked for than what is there now.
+func (f *finder) past() bool { return f.q.Gone || f.q.AsOf != nil }
+
+// countPast counts the images and tags of another time: the fleet in memory is of now.
+func (f *finder) countPast(ctx context.Context, images *bitset.BitSet) (n inventory.Reach, err error) {
 	tags, held := map[int64]struct{}{}, map[int64]struct{}{}
 	done := map[int64]bool{} // indexes whose tags are counted
-	for piece := range pieces(ids, inSize) {
+	for piece := range batches(images) {
 		indexes, err := f.indexesOf(ctx, piece)
 		if err != nil {
 			return n, err
@@ -141,23 +188,41 @@ func (f *finder) count(ctx context.Context, all []subject) (inventory.Reach, err
 				fresh = append(fresh[:len(fresh):len(fresh)], index)
 			}
 		}
-		found, err := f.pointings(ctx, fresh)
+		points, err := f.pointings(ctx, fresh)
 		if err != nil {
 			return n, err
 		}
 		pointed := map[int64]bool{}
-		for _, p := range found {
+		for _, p := range points {
 			tags[p.tag] = struct{}{}
 			pointed[p.image] = true
 		}
-		f.live(held, piece, indexes, pointed)
+		live(held, piece, indexes, pointed)
 	}
 	n.Images, n.Tags = len(held), len(tags)
 	return n, nil
 }
 
+// batches cuts a set into lists that one question can name.
+func batches(images *bitset.BitSet) func(yield func([]int64) bool) {
+	return func(yield func([]int64) bool) {
+		batch := make([]int64, 0, inSize)
+		for i := range images.EachSet() {
+			if batch = append(batch, int64(i)); len(batch) == inSize { //nolint:gosec // ids are positive
+				if !yield(batch) {
+					return
+				}
+				batch = make([]int64, 0, inSize)
+			}
+		}
+		if len(batch) > 0 {
+			yield(batch)
+		}
+	}
+}
+
 // live notes which images a tag leads to, straight or by way of an index.
-func (f *finder) live(held map[int64]struct{}, images []int64, indexes map[int64][]int64, pointed map[int64]bool) {
+func live(held map[int64]struct{}, images []int64, indexes map[int64][]int64, pointed map[int64]bool) {
 	for _, id := range images {
 		if pointed[id] {
 			held[id] = struct{}{}
@@ -173,33 +238,28 @@ func (f *finder) live(held map[int64]struct{}, images []int64, indexes map[int64
 }
 
 // rows gives the tags that hold one thing, each once.
-func (f *finder) rows(ctx context.Context, one subject, each func(inventory.Holding) error) error {
+func (f *finder) rows(ctx context.Context, one subject, got whereabouts, each func(inventory.Holding) error) error {
 	byIndex := map[pairOf]bool{} // tags of indexes that were given: their members share them
-	for piece := range pieces(one.holders, inSize) {
-		layers := make(map[int64]int, len(piece))
-		ids := make([]int64, len(piece))
-		for i, h := range piece {
-			layers[h.image], ids[i] = h.layer, h.image
-		}
-		slices.Sort(ids)
+	for ids := range batches(got.images) {
 		indexes, err := f.indexesOf(ctx, ids)
 		if err != nil {
 			return err
 		}
+		layers := f.layers(got.posting, ids)
 		for index, members := range indexes {
 			layers[index] = layers[members[0]]
 			ids = append(ids, index)
 		}
-		found, err := f.pointings(ctx, ids)
+		points, err := f.pointings(ctx, ids)
 		if err != nil {
 			return err
 		}
-		facts, err := f.facts(ctx, found, indexes)
+		facts, err := f.facts(ctx, points, indexes)
 		if err != nil {
 			return err
 		}
-		slices.SortFunc(found, func(a, b pointing) int { return cmp.Or(cmp.Compare(a.tag, b.tag), cmp.Compare(a.since, b.since)) })
-		for _, p := range found {
+		slices.SortFunc(points, func(a, b pointing) int { return cmp.Or(cmp.Compare(a.tag, b.tag), cmp.Compare(a.since, b.since)) })
+		for _, p := range points {
 			if indexes[p.image] != nil {
 				if byIndex[pairOf{p.tag, p.since}] {
 					continue
@@ -212,6 +272,18 @@ func (f *finder) rows(ctx context.Context, one subject, each func(inventory.Hold
 		}
 	}
 	return nil
+}
+
+// layers are the layers that brought something to images.
+func (f *finder) layers(p posting, images []int64) map[int64]int {
+	fl := &f.s.fleet
+	fl.mu.RLock()
+	defer fl.mu.RUnlock()
+	layers := make(map[int64]int, len(images))
+	for _, id := range images {
+		layers[id] = fl.layer(p, int32(id)) //nolint:gosec // fewer images than 2^31
+	}
+	return layers
 }
 
 type pairOf struct{ tag, since int64 }

@@ -166,15 +166,28 @@ func (l *ledger) images(ctx context.Context, sightings []inventory.Sighting) (ma
 			media[digest(sg.Digest)] = sg
 		}
 	}
-	order := slices.Sorted(maps.Keys(media))
-	rows := make([][]any, len(order))
-	for i, d := range order {
-		rows[i] = []any{d, media[d].MediaType, media[d].Size, inventory.StateWaiting, l.now}
+	return ensureImages(ctx, l.tx, slices.Sorted(maps.Keys(media)), func(d digest) []any {
+		return []any{d, media[d].MediaType, media[d].Size, inventory.StateWaiting, l.now}
+	})
+}
+
+// ensureImages makes sure that every digest of a sorted list has a row. Only what is
+// lacking is inserted: PostgreSQL spends a number on every row that it then leaves out.
+func ensureImages(ctx context.Context, tx *tx, list []digest, row func(digest) []any) (map[digest]knownImage, error) {
+	known, err := knownImages(ctx, tx.reader, list)
+	if err != nil || len(known) == len(list) {
+		return known, err
 	}
-	if err := l.tx.insert(ctx, `INSERT INTO image (digest, media_type, size, state, first_seen)`, `ON CONFLICT (digest) DO NOTHING`, rows); err != nil {
+	var rows [][]any
+	for _, d := range list {
+		if _, ok := known[d]; !ok {
+			rows = append(rows, row(d))
+		}
+	}
+	if err := tx.insert(ctx, `INSERT INTO image (digest, media_type, size, state, first_seen)`, `ON CONFLICT (digest) DO NOTHING`, rows); err != nil {
 		return nil, err
 	}
-	return knownImages(ctx, l.tx.reader, order)
+	return knownImages(ctx, tx.reader, list)
 }
 
 func knownImages(ctx context.Context, r reader, list []digest) (map[digest]knownImage, error) {
@@ -225,6 +238,7 @@ func (l *ledger) write(ctx context.Context, sightings []inventory.Sighting, repo
 	images map[digest]knownImage, tags map[tagName]knownTag,
 ) error {
 	var fresh [][]any
+	var led []int64
 	for _, sg := range sightings {
 		repo := repos[inventory.Repository{Key: sg.Key, Image: sg.Image}]
 		image := images[digest(sg.Digest)].id
@@ -235,14 +249,17 @@ func (l *ledger) write(ctx context.Context, sightings []inventory.Sighting, repo
 		old, known := tags[tagName{repo, sg.Tag}]
 		if !known {
 			l.res.New++
-			fresh = append(fresh, []any{repo, sg.Tag, image, millis(sg.Created), millis(sg.Pushed), at, at, at})
+			fresh, led = append(fresh, []any{repo, sg.Tag, image, millis(sg.Created), millis(sg.Pushed), at, at, at}), append(led, image)
 			continue
 		}
 		if err := l.update(ctx, sg, old, image, at); err != nil {
 			return err
 		}
 	}
-	return l.tx.insert(ctx, `INSERT INTO tag (repository_id, name, image_id, created, pushed, first_seen, since, last_seen)`, "", fresh)
+	if err := l.tx.insert(ctx, `INSERT INTO tag (repository_id, name, image_id, created, pushed, first_seen, since, last_seen)`, "", fresh); err != nil {
+		return err
+	}
+	return l.tx.touch(ctx, led...)
 }
 
 // update applies a sighting to a tag that is known.
@@ -264,6 +281,9 @@ func (l *ledger) update(ctx context.Context, sg inventory.Sighting, old knownTag
 			until = old.gone
 		}
 		if err := l.tx.exec(ctx, `INSERT INTO tag_move (tag_id, image_id, from_at, to_at) VALUES (?,?,?,?)`, old.id, old.image, old.since, until); err != nil {
+			return err
+		}
+		if err := l.tx.touch(ctx, old.image, image); err != nil {
 			return err
 		}
 		since = at
@@ -400,6 +420,9 @@ func (l *ledger) missOne(ctx context.Context, lt inventory.LiveTag, at int64, go
 	}
 	if !gone {
 		return l.tx.exec(ctx, `UPDATE tag SET missed = ?`+there, append([]any{lt.Missed + 1}, args...)...)
+	}
+	if err := l.tx.exec(ctx, `INSERT INTO fleet_log (image_id) SELECT image_id FROM tag`+there, args...); err != nil {
+		return err
 	}
 	n, err := l.tx.changed(ctx, `UPDATE tag SET gone = ?`+there, append([]any{at}, args...)...)
 	if err != nil || n == 0 {

@@ -118,7 +118,7 @@ func (s *Store) packageRows(ctx context.Context, r reader, c *census, keys []pac
 		for i, id := range piece {
 			args[i] = id
 		}
-		some, err := marksOf(ctx, r, marks(len(piece)), args)
+		some, err := marksOf(ctx, r, false, marks(len(piece)), args)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -74,15 +75,24 @@ func (sv *saver) save(ctx context.Context, chains []inventory.ChainRecord) error
 	return sv.settle(ctx, chain)
 }
 
-// row makes sure that the image has a row, and holds it until the transaction ends.
+// row makes sure that the image has a row, and holds it until the transaction ends. It
+// looks first: PostgreSQL spends a number on every row that it then does not insert.
 func (sv *saver) row(ctx context.Context) error {
 	d := digest(sv.img.Digest)
-	err := sv.tx.exec(ctx, `INSERT INTO image (digest, state, first_seen) VALUES (?,?,?) ON CONFLICT (digest) DO NOTHING`,
+	read := func() error {
+		return sv.tx.row(ctx, `SELECT id, state, indexer, voucher FROM image WHERE digest = ?`+sv.tx.forUpdate(), d).
+			Scan(&sv.id, &sv.old.state, &sv.old.indexer, &sv.voucher)
+	}
+	err := read()
+	if !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	err = sv.tx.exec(ctx, `INSERT INTO image (digest, state, first_seen) VALUES (?,?,?) ON CONFLICT (digest) DO NOTHING`,
 		d, inventory.StateWaiting, sv.s.nowMS())
 	if err != nil {
 		return err
 	}
-	return sv.tx.row(ctx, `SELECT id, state, indexer, voucher FROM image WHERE digest = ?`+sv.tx.forUpdate(), d).Scan(&sv.id, &sv.old.state, &sv.old.indexer, &sv.voucher)
+	return read()
 }
 
 // forUpdate holds the rows of a SELECT; SQLite's one writer holds everything.
@@ -209,40 +219,55 @@ func occurrences(list []inventory.Occurrence, ids map[string]int64) []occurrence
 	return slices.CompactFunc(out, func(a, b occurrence) bool { return a.place() == b.place() })
 }
 
-// presence tells which packages a chain has that its parent has not, and the other way
-// round: a package that loses one of two places is still there.
+// presence tells what a chain says of packages that its parent does not: a package that
+// loses one of two places is still there.
 func (sv *saver) presence(ctx context.Context, id, parent int64, d delta) ([][]any, error) {
-	before := stack{}
+	st := stack{}
 	if parent != 0 && len(d.added)+len(d.removed) > 0 {
 		var err error
-		if before, err = sv.s.stackOf(ctx, sv.tx.reader, parent); err != nil {
+		if st, err = sv.s.stackOf(ctx, sv.tx.reader, parent); err != nil {
 			return nil, err
 		}
 	}
-	had := map[int64]bool{}
-	for p := range before {
-		had[p.pkg] = true
-	}
-	before.apply(&d, link{})
-	has := map[int64]bool{}
-	for p := range before {
-		has[p.pkg] = true
-	}
+	about := touched(d)
+	before := st.presence(about)
+	st.apply(&d, link{})
+	after := st.presence(about)
 	var rows [][]any
-	for _, pkg := range touched(d) {
-		if had[pkg] != has[pkg] {
-			rows = append(rows, []any{pkg, id, flag(had[pkg])})
+	for pkg := range about {
+		if before[pkg] != after[pkg] {
+			rows = append(rows, []any{pkg, id, after[pkg]})
 		}
 	}
+	slices.SortFunc(rows, func(a, b []any) int { return cmp.Compare(a[0].(int64), b[0].(int64)) }) //nolint:forcetypeassert // made above
 	return rows, nil
 }
 
-func touched(d delta) []int64 {
+func touched(d delta) map[int64]bool {
 	ids := map[int64]bool{}
 	for _, o := range slices.Concat(d.added, d.removed) {
 		ids[o.pkg] = true
 	}
-	return slices.Sorted(maps.Keys(ids))
+	return ids
+}
+
+// presence says of each of some packages whether it is there.
+func (st stack) presence(about map[int64]bool) map[int64]int {
+	is := make(map[int64]int, len(about))
+	for pkg := range about {
+		is[pkg] = presenceGone
+	}
+	for p, o := range st {
+		if !about[p.pkg] {
+			continue
+		}
+		if o.ownedBy == "" {
+			is[p.pkg] = presenceFree
+		} else if is[p.pkg] == presenceGone {
+			is[p.pkg] = presenceOwned
+		}
+	}
+	return is
 }
 
 func (sv *saver) write(ctx context.Context, chain int64) error {
@@ -251,11 +276,15 @@ func (sv *saver) write(ctx context.Context, chain int64) error {
 	if img.State == inventory.StateFailed || img.State == inventory.StateUnsupported {
 		state = img.State
 	}
-	return sv.tx.exec(ctx, `
+	err := sv.tx.exec(ctx, `
 		UPDATE image SET kind = ?, media_type = ?, size = ?, platform = ?, state = ?, problem = ?, retry = ?, indexer = ?,
 			chain_id = ?, created = ?, source = ?, revision = ?, base_name = ?, body = ?, voucher = ? WHERE id = ?`,
 		img.Kind, img.MediaType, img.Size, img.Platform, state, img.Problem, flag(img.Retry), img.Indexer,
 		chain, millisOf(img.Created), img.Origin.Source, img.Origin.Revision, img.Origin.BaseName, sv.body, img.Voucher, sv.id)
+	if err != nil {
+		return err
+	}
+	return sv.tx.touch(ctx, sv.id)
 }
 
 // members records what an index lists, queues what nobody looked at, and settles it.
@@ -263,7 +292,7 @@ func (sv *saver) members(ctx context.Context) error {
 	if err := sv.tx.exec(ctx, `DELETE FROM index_member WHERE index_id = ?`, sv.id); err != nil {
 		return err
 	}
-	var rows, images [][]any
+	var rows [][]any
 	var order []digest
 	for i, m := range sv.img.Members {
 		rows = append(rows, []any{sv.id, i, digest(m.Digest), m.Kind, m.Platform})
@@ -272,16 +301,12 @@ func (sv *saver) members(ctx context.Context) error {
 		}
 	}
 	slices.Sort(order)
-	for _, d := range slices.Compact(order) {
-		images = append(images, []any{d, inventory.StateWaiting, sv.s.nowMS()})
-	}
 	if err := sv.tx.insert(ctx, `INSERT INTO index_member (index_id, position, digest, kind, platform)`, "", rows); err != nil {
 		return err
 	}
-	if err := sv.tx.insert(ctx, `INSERT INTO image (digest, state, first_seen)`, `ON CONFLICT (digest) DO NOTHING`, images); err != nil {
-		return err
-	}
-	known, err := knownImages(ctx, sv.tx.reader, order)
+	known, err := ensureImages(ctx, sv.tx, slices.Compact(order), func(d digest) []any {
+		return []any{d, "", 0, inventory.StateWaiting, sv.s.nowMS()}
+	})
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -23,9 +22,13 @@ func (s *Store) Spread(ctx context.Context, flaws, purls []string, within func(r
 			return err
 		}
 		images := map[int64]struct{}{}
-		for _, id := range slices.Sorted(maps.Keys(packages)) {
-			if err := s.imagesWith(ctx, r, id, packages[id], images); err != nil {
+		for _, id := range packages {
+			holders, err := s.packageHolders(ctx, r, id)
+			if err != nil {
 				return err
+			}
+			for _, image := range holders {
+				images[image] = struct{}{}
 			}
 		}
 		sp, err = tagged(ctx, r, images, within)
@@ -34,82 +37,19 @@ func (s *Store) Spread(ctx context.Context, flaws, purls []string, within func(r
 	return sp, err
 }
 
-func packagesOf(ctx context.Context, r reader, flaws, purls []string) (map[int64]string, error) {
-	packages := map[int64]string{}
+func packagesOf(ctx context.Context, r reader, flaws, purls []string) ([]int64, error) {
+	packages := map[int64]bool{}
 	scan := func(rows *sql.Rows) error {
 		var id int64
-		var purl string
-		err := rows.Scan(&id, &purl)
-		packages[id] = purl
+		err := rows.Scan(&id)
+		packages[id] = true
 		return err
 	}
-	if err := eachIn(ctx, r, `SELECT p.id, p.purl FROM verdict v JOIN package p ON p.id = v.package_id WHERE v.flaw IN ({in})`, nil, flaws, scan); err != nil {
+	if err := eachIn(ctx, r, `SELECT DISTINCT package_id FROM verdict WHERE flaw IN ({in})`, nil, flaws, scan); err != nil {
 		return nil, err
 	}
-	return packages, eachIn(ctx, r, `SELECT id, purl FROM package WHERE purl IN ({in})`, nil, purls, scan)
-}
-
-// imagesWith adds the images that have a package: those of the stacks that brought it,
-// and of what stands on them until it is removed.
-func (s *Store) imagesWith(ctx context.Context, r reader, pkg int64, purl string, images map[int64]struct{}) error {
-	var starts []int64
-	err := r.each(ctx, `SELECT chain_id FROM chain_package WHERE package_id = ? AND removed = 0 ORDER BY chain_id`, []any{pkg}, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		starts = append(starts, id)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if !fromDistribution(purl) {
-		if starts, err = s.whereFree(ctx, r, pkg, starts); err != nil {
-			return err
-		}
-	}
-	return eachIn(ctx, r, `
-		WITH RECURSIVE what (id) AS (SELECT id FROM package WHERE id = ?),
-		down (id) AS (
-			SELECT id FROM chain WHERE id IN ({in})
-			UNION ALL
-			SELECT c.id FROM down JOIN chain c ON c.parent_id = down.id WHERE NOT EXISTS (
-				SELECT 1 FROM chain_package a WHERE a.package_id = (SELECT id FROM what) AND a.chain_id = c.id AND a.removed = 1))
-		SELECT i.id FROM down JOIN image i ON i.chain_id = down.id WHERE i.state = '`+inventory.StateAnalysed+`'`,
-		[]any{pkg}, starts, func(rows *sql.Rows) error {
-			var id int64
-			err := rows.Scan(&id)
-			images[id] = struct{}{}
-			return err
-		})
-}
-
-// fromDistribution says that a package is a distribution's own, which nothing owns.
-func fromDistribution(purl string) bool {
-	for _, kind := range []string{"pkg:deb/", "pkg:rpm/", "pkg:apk/"} {
-		if strings.HasPrefix(purl, kind) {
-			return true
-		}
-	}
-	return false
-}
-
-// whereFree keeps the stacks that brought a package as more than a part of a
-// distribution's package.
-func (s *Store) whereFree(ctx context.Context, r reader, pkg int64, chains []int64) ([]int64, error) {
-	free := make([]int64, 0, len(chains))
-	for piece := range pieces(chains, inSize) {
-		deltas, err := s.loadDeltas(ctx, r, piece)
-		if err != nil {
-			return nil, err
-		}
-		for _, id := range piece {
-			d := deltas[id]
-			if d != nil && slices.ContainsFunc(d.added, func(o occurrence) bool { return o.pkg == pkg && o.ownedBy == "" }) {
-				free = append(free, id)
-			}
-		}
-	}
-	return free, nil
+	err := eachIn(ctx, r, `SELECT id FROM package WHERE purl IN ({in})`, nil, purls, scan)
+	return sortedKeys(packages), err
 }
 
 type taggedImage struct {

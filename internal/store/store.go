@@ -53,6 +53,7 @@ type Store struct {
 	queue   *queue.Queue
 	deltas  *deltaCache
 	counted censusKeeper
+	fleet   fleet
 	hashing chan struct{} // holds as many as passwords are hashed at a time
 }
 
