@@ -156,6 +156,14 @@ func (t *tx) lock(ctx context.Context, area lockArea, id int64) error {
 	return t.exec(ctx, `SELECT pg_advisory_xact_lock(?, ?)`, int32(area), int32(id&0x7fffffff)) //nolint:gosec // the mask keeps it in range
 }
 
+// lockShared is lock that lets others share, but not lock.
+func (t *tx) lockShared(ctx context.Context, area lockArea) error {
+	if t.d == sqlite {
+		return nil
+	}
+	return t.exec(ctx, `SELECT pg_advisory_xact_lock_shared(?, 0)`, int32(area))
+}
+
 type lockArea int32
 
 const (
@@ -169,6 +177,9 @@ const (
 	// the row of an index is.
 	lockSettle
 	lockTrend
+	// lockChains is shared by all that write chains, and held alone by who must know that
+	// none is on its way.
+	lockChains
 )
 
 func (t *tx) enqueue(ctx context.Context, jobs ...queue.Job) (int, error) {

@@ -112,11 +112,18 @@ func (sv *saver) chains(ctx context.Context, records []inventory.ChainRecord) (i
 		return 0, err
 	}
 	packages := map[string]inventory.Package{}
+	lacking := false
 	for _, rec := range records {
 		if known[chainKey{rec.ChainID, rec.Indexer}] == 0 {
+			lacking = true
 			for _, o := range slices.Concat(rec.Added, rec.Removed) {
 				packages[o.PURL] = o.Package
 			}
+		}
+	}
+	if lacking {
+		if err := sv.tx.lockShared(ctx, lockChains); err != nil {
+			return 0, err
 		}
 	}
 	ids, err := sv.s.savePackages(ctx, sv.tx, packages, sv.img.Indexer)

@@ -18,3 +18,4 @@ CREATE TABLE package_chains (
   gone {blob} NOT NULL
 );
 INSERT INTO fleet_log (image_id) VALUES (0);
+INSERT INTO counter (name, value) VALUES ('folded', 0);

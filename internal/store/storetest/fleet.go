@@ -121,8 +121,7 @@ func flawPages(t *testing.T, s *store.Store) {
 	}
 }
 
-// testFleetRandom holds the counts to those of the walk down the tree that answers
-// who-has.
+// testFleetRandom holds who-has and the counts of the fleet to what the test itself knows.
 func testFleetRandom(t *testing.T, s *store.Store) {
 	rng := rand.New(rand.NewPCG(7, 11)) //nolint:gosec // a test repeats itself
 	Connect(t, s, "acme")
@@ -131,6 +130,7 @@ func testFleetRandom(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	stacks := [][]Layer{nil}
+	has := map[string]int{} // package -> images with a tag that have it
 	var sightings []inventory.Sighting
 	for i := range 60 {
 		under := stacks[rng.IntN(len(stacks))]
@@ -157,7 +157,21 @@ func testFleetRandom(t *testing.T, s *store.Store) {
 		stack := append(slices.Clone(under), l)
 		stacks = append(stacks, stack)
 		img := Index(t, s, fmt.Sprint("r", i), stack...)
+		if i == 30 { // half of what is asked below comes from bitmaps
+			if err := s.Fold(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if rng.IntN(4) > 0 {
+			for _, p := range l.Add {
+				here[p] = true
+			}
+			for _, p := range l.Remove {
+				delete(here, p)
+			}
+			for p := range here {
+				has[p]++
+			}
 			sightings = append(sightings, Sight(fmt.Sprintf("k/app%d:%d", i%7, i), img.Digest, Start))
 		}
 	}
@@ -172,8 +186,8 @@ func testFleetRandom(t *testing.T, s *store.Store) {
 	for p := range 4 {
 		var want inventory.Reach
 		err := s.Holders(t.Context(), purls(fmt.Sprintf("deb/p%d@1", p)), func(n inventory.Reach) error { want = n; return nil }, func(inventory.Holding) error { return nil })
-		if err != nil {
-			t.Fatal(err)
+		if err != nil || want.Images != has[fmt.Sprintf("deb/p%d@1", p)] {
+			t.Fatalf("p%d: %d images, %v; want %d", p, want.Images, err, has[fmt.Sprintf("deb/p%d@1", p)])
 		}
 		page, err := s.FleetFlaws(t.Context(), inventory.FlawFilter{Text: fmt.Sprint("CVE-", p)})
 		if err != nil || len(page.Rows) != 1 || page.Rows[0].Images != want.Images {
