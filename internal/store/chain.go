@@ -108,13 +108,14 @@ func (r *deltaReader) text() string {
 type deltaCache struct {
 	mu   sync.Mutex
 	byID map[int64]*delta
+	ways map[int64]link // of the same chains
 	size int
 }
 
 // maxCached bounds the cache, in occurrences of about 100 bytes.
 const maxCached = 300_000
 
-func newDeltaCache() *deltaCache { return &deltaCache{byID: map[int64]*delta{}} }
+func newDeltaCache() *deltaCache { return &deltaCache{byID: map[int64]*delta{}, ways: map[int64]link{}} }
 
 func (c *deltaCache) get(id int64) *delta {
 	c.mu.Lock()
@@ -122,43 +123,64 @@ func (c *deltaCache) get(id int64) *delta {
 	return c.byID[id]
 }
 
-func (c *deltaCache) put(id int64, d *delta) {
+func (c *deltaCache) link(id int64) (link, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l, ok := c.ways[id]
+	return l, ok
+}
+
+func (c *deltaCache) put(l link, d *delta) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := len(d.added) + len(d.removed) + 1
-	if c.byID[id] != nil || n > maxCached/4 {
+	if c.byID[l.id] != nil || n > maxCached/4 {
 		return
 	}
 	if c.size+n > maxCached {
 		clear(c.byID)
+		clear(c.ways)
 		c.size = 0
 	}
-	c.byID[id] = d
+	c.byID[l.id], c.ways[l.id] = d, l
 	c.size += n
 }
 
 // link is one chain on the way from the bottom to a stack's top.
 type link struct {
 	id     int64
+	parent int64
 	depth  int
 	diffID digest
 }
 
 // path returns the chains of a stack, the lowest first.
-func path(ctx context.Context, r reader, chain int64) ([]link, error) {
+func (s *Store) path(ctx context.Context, r reader, chain int64) ([]link, error) {
 	var links []link
-	err := r.each(ctx, `
-		WITH RECURSIVE up (id, parent_id, depth, diff_id) AS (
-			SELECT id, parent_id, depth, diff_id FROM chain WHERE id = ?
-			UNION ALL
-			SELECT c.id, c.parent_id, c.depth, c.diff_id FROM chain c JOIN up ON c.id = up.parent_id)
-		SELECT id, depth, diff_id FROM up ORDER BY depth`, []any{chain}, func(rows *sql.Rows) error {
-		var l link
-		err := rows.Scan(&l.id, &l.depth, &l.diffID)
+	for at := chain; at != 0; {
+		l, known := s.deltas.link(at)
+		if !known {
+			err := r.each(ctx, `
+				WITH RECURSIVE up (id, parent_id, depth, diff_id) AS (
+					SELECT id, parent_id, depth, diff_id FROM chain WHERE id = ?
+					UNION ALL
+					SELECT c.id, c.parent_id, c.depth, c.diff_id FROM chain c JOIN up ON c.id = up.parent_id)
+				SELECT id, parent_id, depth, diff_id FROM up ORDER BY depth DESC`, []any{at}, func(rows *sql.Rows) error {
+				var l link
+				err := rows.Scan(&l.id, &l.parent, &l.depth, &l.diffID)
+				links = append(links, l)
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+			break
+		}
 		links = append(links, l)
-		return err
-	})
-	return links, err
+		at = l.parent
+	}
+	slices.Reverse(links)
+	return links, nil
 }
 
 // loadDeltas makes sure that the deltas of ids are at hand.
@@ -186,13 +208,6 @@ func (s *Store) loadDeltas(ctx context.Context, r reader, ids []int64) (map[int6
 		return nil
 	})
 	return have, err
-}
-
-// keepDeltas caches what a finished transaction or snapshot read.
-func (s *Store) keepDeltas(deltas map[int64]*delta) {
-	for id, d := range deltas {
-		s.deltas.put(id, d)
-	}
 }
 
 // stacked is a package at a place and the layer that brought it.
@@ -241,7 +256,7 @@ func (st stack) free() []int64 {
 
 // stackOf builds the stack of a chain.
 func (s *Store) stackOf(ctx context.Context, r reader, chain int64) (stack, error) {
-	links, err := path(ctx, r, chain)
+	links, err := s.path(ctx, r, chain)
 	if err != nil {
 		return nil, err
 	}
@@ -260,8 +275,10 @@ func (s *Store) stackOf(ctx context.Context, r reader, chain int64) (stack, erro
 			return nil, errDelta
 		}
 		st.apply(d, l)
+		if !r.fresh[l.id] {
+			s.deltas.put(l, d)
+		}
 	}
-	s.keepDeltas(deltas)
 	return st, nil
 }
 

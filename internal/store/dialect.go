@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tallyman-dev/tallyman/internal/queue"
 )
@@ -50,6 +52,9 @@ type runner interface {
 type reader struct {
 	run runner
 	d   dialect
+	// fresh are chains that this transaction wrote: nothing may remember them before it
+	// has committed, for their numbers are given again if it does not.
+	fresh map[int64]bool
 }
 
 func (r reader) row(ctx context.Context, query string, args ...any) *sql.Row {
@@ -75,15 +80,43 @@ func (r reader) each(ctx context.Context, query string, args []any, scan func(ro
 	return rows.Err()
 }
 
-// eachIn is each over a list too long for one question: query has {in} for a piece of it.
+// eachIn is each over a list: query has ({in}) for a piece of it, after the other parameters.
 func eachIn[T any](ctx context.Context, r reader, query string, before []any, list []T, scan func(rows *sql.Rows) error) error {
+	return inPieces(r.d, query, before, list, func(query string, args []any) error { return r.each(ctx, query, args, scan) })
+}
+
+// execIn is exec over a list, as eachIn is each.
+func execIn[T any](ctx context.Context, t *tx, query string, before []any, list []T) error {
+	return inPieces(t.d, query, before, list, func(query string, args []any) error { return t.exec(ctx, query, args...) })
+}
+
+// inPieces writes a list into a question. SQLite reads numbers and texts from one JSON
+// text: hundreds of parameters cost it more than their answer does.
+func inPieces[T any](d dialect, query string, before []any, list []T, ask func(query string, args []any) error) error {
+	asJSON := false
+	switch list := any(list).(type) {
+	case []int64:
+		asJSON = d == sqlite
+	case []string:
+		asJSON = d == sqlite && !slices.ContainsFunc(list, func(s string) bool { return !utf8.ValidString(s) })
+	}
 	for piece := range pieces(list, inSize) {
 		args := make([]any, 0, len(before)+len(piece))
 		args = append(args, before...)
-		for _, v := range piece {
-			args = append(args, v)
+		in := "SELECT value FROM json_each(?)"
+		if asJSON && len(piece) > 1 {
+			text, err := json.Marshal(piece)
+			if err != nil {
+				return err
+			}
+			args = append(args, string(text))
+		} else {
+			in = marks(len(piece))
+			for _, v := range piece {
+				args = append(args, v)
+			}
 		}
-		if err := r.each(ctx, strings.Replace(query, "{in}", marks(len(piece)), 1), args, scan); err != nil {
+		if err := ask(strings.Replace(query, "{in}", in, 1), args); err != nil {
 			return err
 		}
 	}
@@ -110,21 +143,6 @@ func (t *tx) changed(ctx context.Context, query string, args ...any) (int64, err
 		return 0, err
 	}
 	return res.RowsAffected()
-}
-
-// execIn is exec over a list: query has {in} for a piece of it, after the other parameters.
-func execIn[T any](ctx context.Context, t *tx, query string, before []any, list []T) error {
-	for piece := range pieces(list, inSize) {
-		args := make([]any, 0, len(before)+len(piece))
-		args = append(args, before...)
-		for _, v := range piece {
-			args = append(args, v)
-		}
-		if err := t.exec(ctx, strings.Replace(query, "{in}", marks(len(piece)), 1), args...); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // insert writes rows in few statements: head is "INSERT INTO t (a, b)", tail what
@@ -219,7 +237,7 @@ func (s *Store) updateOnce(ctx context.Context, fn func(tx *tx) error) (err erro
 	} else if t.sql, err = s.write.BeginTx(ctx, nil); err != nil {
 		return err
 	}
-	t.reader = reader{t.sql, s.d}
+	t.reader = reader{t.sql, s.d, map[int64]bool{}}
 	defer t.sql.Rollback() // after Commit it does nothing; before, the first error counts
 	if err := fn(t); err != nil {
 		return err
@@ -249,7 +267,7 @@ func (s *Store) view(ctx context.Context, act string, fn func(r reader) error) e
 		return s.failed(act, err)
 	}
 	defer snapshot.Rollback() // nothing was written
-	return s.failed(act, fn(reader{snapshot, s.d}))
+	return s.failed(act, fn(reader{snapshot, s.d, nil}))
 }
 
 // inSize is how many values one question lists.

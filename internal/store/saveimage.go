@@ -205,6 +205,7 @@ func (sv *saver) saveChain(ctx context.Context, rec inventory.ChainRecord, paren
 	if id == 0 { // another worker recorded it meanwhile
 		return chainRow(ctx, sv.tx.reader, rec.ChainID, rec.Indexer)
 	}
+	sv.tx.fresh[id] = true
 	rows, err := sv.presence(ctx, id, parent, d)
 	if err != nil {
 		return 0, err
