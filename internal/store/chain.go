@@ -115,7 +115,9 @@ type deltaCache struct {
 // maxCached bounds the cache, in occurrences of about 100 bytes.
 const maxCached = 300_000
 
-func newDeltaCache() *deltaCache { return &deltaCache{byID: map[int64]*delta{}, ways: map[int64]link{}} }
+func newDeltaCache() *deltaCache {
+	return &deltaCache{byID: map[int64]*delta{}, ways: map[int64]link{}}
+}
 
 func (c *deltaCache) get(id int64) *delta {
 	c.mu.Lock()
