@@ -178,6 +178,15 @@ func (c *Client) Advisories(ctx context.Context) (AdvisoryStatus, error) {
 	return get[AdvisoryStatus](ctx, c, "/api/v1/advisories", nil)
 }
 
+// SyncAdvisories lets the server bring every feed up to date soon, and does not wait for it.
+func (c *Client) SyncAdvisories(ctx context.Context) error {
+	res, err := c.do(ctx, http.MethodPost, "/api/v1/advisories/sync", nil, nil, "")
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
+}
+
 // ImportAdvisories sends a file of advisories; its content says what it is.
 func (c *Client) ImportAdvisories(ctx context.Context, file io.Reader) (AdvisoryStatus, error) {
 	var st AdvisoryStatus

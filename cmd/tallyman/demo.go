@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tallyman-dev/tallyman/client"
+	"github.com/tallyman-dev/tallyman/internal/config"
 	"github.com/tallyman-dev/tallyman/internal/demo"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 	"github.com/tallyman-dev/tallyman/internal/queue"
@@ -78,6 +79,7 @@ waiting or failed, else 3.`,
 }
 
 func (a *app) demo(ctx context.Context, once bool, format string) error {
+	a.cfg.AdvisoriesEvery = config.Off
 	if a.cfg.Database == "" {
 		release, err := a.lockData()
 		if err != nil {

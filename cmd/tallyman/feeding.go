@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -43,9 +44,9 @@ func (f feeding) keep(ctx context.Context) error {
 	tick := time.NewTicker(askFeedsEvery)
 	defer tick.Stop()
 	for {
-		due, err := f.due(ctx)
+		due, err := f.due(ctx, false)
 		if err == nil && due.any() {
-			err = f.p.store.Enqueue(ctx, queue.Job{Kind: jobSync, Args: struct{}{}, Unique: "sync"})
+			err = f.p.store.Enqueue(ctx, queue.Job{Kind: jobSync, Args: syncArgs{}, Unique: "sync"})
 		}
 		if err != nil && ctx.Err() == nil {
 			f.p.log.WarnContext(ctx, "advisories are not synchronised", slog.Any("error", err))
@@ -58,12 +59,30 @@ func (f feeding) keep(ctx context.Context) error {
 	}
 }
 
-// do synchronises what is due.
-func (f feeding) do(ctx context.Context, _ queue.Work) error {
+// syncArgs says whether every feed is asked, or only those whose time has come.
+type syncArgs struct {
+	All bool `json:"all,omitempty"`
+}
+
+// syncNow lets a worker ask every feed, soon.
+func (p *platform) syncNow(ctx context.Context) error {
+	if p.cfg.SyncEvery() == 0 {
+		return inventory.Errorf(inventory.ErrUnsupported, "this server fetches no advisories").
+			WithRemedy("take files in with `tallyman advisories import PATH`")
+	}
+	return p.store.Enqueue(ctx, queue.Job{Kind: jobSync, Args: syncArgs{All: true}, Unique: "sync now", Priority: queue.Urgent})
+}
+
+// do synchronises what is due, or everything where somebody asked for it.
+func (f feeding) do(ctx context.Context, w queue.Work) error {
 	if f.every == 0 {
 		return nil
 	}
-	due, err := f.due(ctx)
+	var args syncArgs
+	if err := json.Unmarshal(w.Args, &args); err != nil {
+		return inventory.Errorf(inventory.ErrInvalid, "%s job: %w", w.Kind, err)
+	}
+	due, err := f.due(ctx, args.All)
 	if err != nil || !due.any() {
 		return err
 	}
@@ -77,8 +96,8 @@ type dueFeeds struct{ advisory.Options }
 func (d dueFeeds) any() bool { return len(d.Ecosystems) > 0 || d.KEV != "" || d.EPSS != "" }
 
 // due answers the feeds whose time has come: those of the ecosystems that the inventory
-// holds, and the scores for them. An empty inventory needs none.
-func (f feeding) due(ctx context.Context) (due dueFeeds, err error) {
+// holds, and the scores for them; all, where somebody asked. An empty inventory needs none.
+func (f feeding) due(ctx context.Context, all bool) (due dueFeeds, err error) {
 	held, err := f.p.store.HeldEcosystems(ctx)
 	if err != nil || len(held) == 0 {
 		return due, err
@@ -88,7 +107,7 @@ func (f feeding) due(ctx context.Context) (due dueFeeds, err error) {
 		return due, fmt.Errorf("feeds that are due: %w", err)
 	}
 	now := time.Now()
-	late := func(name string) bool { return f.late(states[name], now) }
+	late := func(name string) bool { return all || f.late(states[name], now) }
 	due.Options = f.from
 	due.Optional = true
 	due.Ecosystems = slices.DeleteFunc(held, func(ecosystem string) bool { return !late("osv/" + ecosystem) })

@@ -71,14 +71,14 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	}
 	if p.dashboard, err = dashboard.New(dashboard.Options{
 		OpenID: openID, Base: a.cfg.Base(), PublicURL: a.cfg.PublicURL, Secure: a.cfg.Secure(),
-		Store: st, Accounts: st, Reader: reader, Hub: hub, Search: asks, Teller: asks, Exceptions: asks, Jobs: jobBoard{st}, Log: a.log, Version: v.Version, SBOMFormats: slices.Sorted(maps.Keys(formats)),
+		Store: st, Accounts: st, Reader: reader, Hub: hub, Search: asks, Teller: asks, Exceptions: asks, Feeds: asks, Jobs: jobBoard{st}, Log: a.log, Version: v.Version, SBOMFormats: slices.Sorted(maps.Keys(formats)),
 	}); err != nil {
 		p.close()
 		return nil, err
 	}
 	p.api = api.New(api.Options{
 		Store: st, Hub: hub, Reader: reader, Judge: judge{}, Log: a.log, SignedIn: p.dashboard.SignedIn, Ready: st.Ping, Hook: readHook,
-		Origin: origin(a.cfg.PublicURL), Import: p.importFile, TempDir: a.cfg.Data, SBOM: formats, Teller: p.teller,
+		Origin: origin(a.cfg.PublicURL), Import: p.importFile, Sync: p.syncNow, TempDir: a.cfg.Data, SBOM: formats, Teller: p.teller,
 		Far:     &api.Far{Store: st, Indexer: index.Version, Holder: store.FarHolder},
 		Version: inventory.Version{Version: v.Version, Commit: v.Revision, Go: v.Go},
 	})

@@ -74,6 +74,8 @@ type Options struct {
 	Import    Importer
 	TempDir   string
 	MaxImport int64
+	// Sync lets the advisory feeds be brought up to date soon; it does not wait for it.
+	Sync func(ctx context.Context) error
 	// SBOM are the formats besides json, by name.
 	SBOM map[string]SBOMWriter
 	// Teller keeps and reaches the channels of notifications.
@@ -96,6 +98,7 @@ type API struct {
 	importer    Importer
 	tempDir     string
 	maxImport   int64
+	sync        func(context.Context) error
 	sbom        map[string]SBOMWriter
 	teller      Teller
 	ingest      *ingest // nil = none
@@ -108,7 +111,7 @@ type API struct {
 func New(o Options) *API {
 	a := &API{
 		store: o.Store, hub: o.Hub, reader: o.Reader, judge: o.Judge, log: o.Log, version: o.Version, signedIn: o.SignedIn,
-		ready: o.Ready, hook: o.Hook, importer: o.Import, tempDir: o.TempDir, maxImport: o.MaxImport, sbom: o.SBOM, teller: o.Teller,
+		ready: o.Ready, hook: o.Hook, importer: o.Import, tempDir: o.TempDir, maxImport: o.MaxImport, sync: o.Sync, sbom: o.SBOM, teller: o.Teller,
 		crossOrigin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 	}
 	if a.maxImport == 0 {

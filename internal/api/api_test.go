@@ -78,6 +78,7 @@ func matrix() map[string]string {
 		"DELETE /api/v1/exceptions/{id}":              "edit",
 		"GET /api/v1/advisories":                      "read",
 		"POST /api/v1/advisories/import":              "admin",
+		"POST /api/v1/advisories/sync":                "edit",
 		"GET /api/v1/tokens":                          "admin",
 		"POST /api/v1/tokens":                         "admin",
 		"DELETE /api/v1/tokens/{name}":                "admin",

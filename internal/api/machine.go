@@ -55,6 +55,17 @@ func (a *API) importAdvisories(w http.ResponseWriter, r *http.Request) error {
 	return a.getAdvisories(w, r)
 }
 
+func (a *API) syncAdvisories(w http.ResponseWriter, r *http.Request) error {
+	if a.sync == nil {
+		return inventory.Errorf(inventory.ErrUnsupported, "this server fetches no advisories")
+	}
+	if err := a.sync(r.Context()); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
 func uploadError(err error) error {
 	var tooLarge *http.MaxBytesError
 	var path *os.PathError

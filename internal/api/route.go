@@ -157,6 +157,10 @@ func machineRoutes() []route {
 			status: 200, reply: inventory.AdvisoryStatus{}, serve: (*API).getAdvisories,
 		},
 		{
+			method: "POST", path: "/api/v1/advisories/sync", need: Edit, summary: "Bring every feed up to date soon; the feeds tell how it went",
+			status: 202, serve: (*API).syncAdvisories,
+		},
+		{
 			method: "POST", path: "/api/v1/advisories/import", need: Admin, upload: "application/octet-stream",
 			summary: "Import advisories: OSV zip or JSON, KEV JSON, EPSS CSV, recognised by content",
 			status:  200, reply: inventory.AdvisoryStatus{}, serve: (*API).importAdvisories,

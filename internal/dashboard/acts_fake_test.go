@@ -128,3 +128,14 @@ func (f *jobBoard) Retry(_ context.Context, id int64) error {
 	f.retried = append(f.retried, id)
 	return nil
 }
+
+// syncer counts how often it was asked.
+type syncer struct {
+	asked int
+	err   error
+}
+
+func (f *syncer) SyncAdvisories(context.Context) error {
+	f.asked++
+	return f.err
+}

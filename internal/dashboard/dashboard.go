@@ -76,6 +76,8 @@ type Options struct {
 	Teller   Teller
 	Jobs     Jobs
 	OpenID   OpenID // nil = people sign in here alone
+	// Feeds brings the advisory feeds up to date.
+	Feeds Syncer
 	// Exceptions keeps decisions that findings do not count.
 	Exceptions Excepter
 	Log        *slog.Logger
@@ -190,6 +192,7 @@ func (d *Dashboard) routes() {
 	d.page("POST /settings/notifications/{name}/test", admin, d.testChannel)
 	d.page("POST /settings/notifications/{name}/remove", admin, d.removeChannel)
 	d.page("GET /settings/advisories", viewer, d.feeds)
+	d.page("POST /settings/advisories/sync", editor, d.syncFeeds)
 	d.page("GET /exceptions", viewer, d.exceptions)
 	d.page("POST /exceptions", editor, d.except)
 	d.page("POST /exceptions/{id}/remove", editor, d.removeException)

@@ -339,7 +339,7 @@ func serve(t *testing.T, f *fleet, change ...func(*dashboard.Options)) *httptest
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	o := dashboard.Options{
-		Store: f, Accounts: f, Reader: &api.Reader{Store: f}, Hub: &api.Hub{Store: f, Connector: f, Log: log}, Search: f, Teller: sampleTeller(), Exceptions: sampleExcepter(), Jobs: &jobBoard{}, Log: log,
+		Store: f, Accounts: f, Reader: &api.Reader{Store: f}, Hub: &api.Hub{Store: f, Connector: f, Log: log}, Search: f, Teller: sampleTeller(), Exceptions: sampleExcepter(), Jobs: &jobBoard{}, Feeds: &syncer{}, Log: log,
 		Version: "1.4.0", Now: now, SBOMFormats: []string{"cyclonedx", "spdx"},
 	}
 	for _, do := range change {

@@ -93,3 +93,19 @@ func TestExceptionsArePreviewedThenSaved(t *testing.T) {
 		t.Errorf("a viewer excepts: %d", status)
 	}
 }
+
+func TestFeedsAreSynchronised(t *testing.T) {
+	feeds := &syncer{}
+	srv := serve(t, sample(), func(o *dashboard.Options) { o.Feeds = feeds })
+	const path = "/settings/advisories/sync"
+	if status, _, _ := post(t, srv, "viewer", path, nil); status != http.StatusForbidden || feeds.asked != 0 {
+		t.Errorf("a viewer: %d", status)
+	}
+	if status, header, _ := post(t, srv, "editor", path, nil); status != http.StatusSeeOther || header.Get("Location") != "/settings/advisories?done=sync" {
+		t.Errorf("an editor: %d", status)
+	}
+	feeds.err = inventory.Errorf(inventory.ErrUnsupported, "this server fetches no advisories").WithRemedy("take files in")
+	if _, _, body := post(t, srv, "editor", path, nil); !strings.Contains(body, "this server fetches no advisories") || !strings.Contains(body, "take files in") {
+		t.Errorf("refused without a word: %.2000s", body)
+	}
+}
