@@ -123,7 +123,7 @@ func (p program) listed(ctx context.Context, t *testing.T, tags int) {
 // demo's advisories.
 func prepared(ctx context.Context, t *testing.T, path string, server *artifactorytest.Server, advisories string) program {
 	t.Helper()
-	p := program{path, t.TempDir()}
+	p := program{path: path, data: t.TempDir()}
 	var keys []string
 	for _, k := range demo.Keys() {
 		keys = append(keys, k.Name)

@@ -120,7 +120,7 @@ func (in *inbox) deliveries() []delivered {
 // watched is a simulator with one image, and a program that has looked at it once.
 func watched(ctx context.Context, t *testing.T, flaws int) (program, *artifactorytest.Server, demo.Target) {
 	t.Helper()
-	p := program{built(t), t.TempDir()}
+	p := program{path: built(t), data: t.TempDir()}
 	server, target := simulator(t, demo.Key{Name: realKey, PackageType: "docker"})
 	server.Change(func(s *artifactorytest.Switches) { s.PrivateTargets = true })
 	pushImage(ctx, t, target, "team/old:1", stack(t, flawed(t, 0)))

@@ -18,7 +18,7 @@ import (
 )
 
 // built is the program under test, built once for all tests of the package.
-func built(t *testing.T) string {
+func built(t testing.TB) string {
 	t.Helper()
 	path, err := buildOnce()
 	if err != nil {
@@ -51,17 +51,22 @@ func TestMain(m *testing.M) {
 // program runs commands on one data directory.
 type program struct {
 	path, data string
+	database   string // URL; "" = SQLite in data
 }
 
 // command is the program with arguments, cut off from the settings of this machine.
 func (p program) command(ctx context.Context, args ...string) *exec.Cmd {
-	c := exec.CommandContext(ctx, p.path, append(args, "--data", p.data)...)
+	args = append(args, "--data", p.data)
+	if p.database != "" {
+		args = append(args, "--database", p.database)
+	}
+	c := exec.CommandContext(ctx, p.path, args...)
 	c.Env = []string{"HOME=" + p.data, "TMPDIR=" + os.TempDir()}
 	return c
 }
 
 // do runs a command to its end and returns what it printed.
-func (p program) do(ctx context.Context, t *testing.T, stdin string, args ...string) []byte {
+func (p program) do(ctx context.Context, t testing.TB, stdin string, args ...string) []byte {
 	t.Helper()
 	c := p.command(ctx, args...)
 	var stdout, stderr bytes.Buffer
@@ -73,7 +78,7 @@ func (p program) do(ctx context.Context, t *testing.T, stdin string, args ...str
 }
 
 // connect adds the simulator as a user would.
-func (p program) connect(ctx context.Context, t *testing.T, url string, keys ...string) {
+func (p program) connect(ctx context.Context, t testing.TB, url string, keys ...string) {
 	t.Helper()
 	p.do(ctx, t, readerPassword, "integration", "add", "lab", "--url", url, "--username", reader,
 		"--secret-stdin", "--repositories", strings.Join(keys, ","))
@@ -105,7 +110,7 @@ type serving struct {
 }
 
 // serve starts the server; the test ends it if nobody else does.
-func (p program) serve(t *testing.T) *serving {
+func (p program) serve(t testing.TB) *serving {
 	t.Helper()
 	// Not the test's context: the end of a server is part of what is tested.
 	s := &serving{command: p.command(context.Background(), "serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--advisories-every", "off"), log: &record{}, done: make(chan error, 1)}
@@ -119,7 +124,7 @@ func (p program) serve(t *testing.T) *serving {
 }
 
 // ready waits until the server says where it listens.
-func (s *serving) ready(t *testing.T) {
+func (s *serving) ready(t testing.TB) {
 	t.Helper()
 	for range 300 {
 		if strings.Contains(s.log.String(), "tallyman serves http") {
@@ -136,7 +141,7 @@ func (s *serving) signal(sig syscall.Signal) {
 }
 
 // kill ends the server as a power cut would.
-func (s *serving) kill(t *testing.T) {
+func (s *serving) kill(t testing.TB) {
 	t.Helper()
 	s.signal(syscall.SIGKILL)
 	<-s.done
@@ -146,7 +151,7 @@ func (s *serving) kill(t *testing.T) {
 }
 
 // stop ends the server as an operator would.
-func (s *serving) stop(t *testing.T) {
+func (s *serving) stop(t testing.TB) {
 	t.Helper()
 	s.signal(syscall.SIGTERM)
 	select {
@@ -161,14 +166,14 @@ func (s *serving) stop(t *testing.T) {
 }
 
 // status is the coverage ledger as the command prints it.
-func (p program) status(ctx context.Context, t *testing.T) inventory.Status {
+func (p program) status(ctx context.Context, t testing.TB) inventory.Status {
 	t.Helper()
 	var status inventory.Status
 	decode(t, p.do(ctx, t, "", "status", "--format", "json"), &status)
 	return status
 }
 
-func decode(t *testing.T, raw []byte, into any) {
+func decode(t testing.TB, raw []byte, into any) {
 	t.Helper()
 	if err := json.Unmarshal(raw, into); err != nil {
 		t.Fatalf("%v in %.200s", err, raw)
@@ -176,7 +181,7 @@ func decode(t *testing.T, raw []byte, into any) {
 }
 
 // settled waits until the program has seen so many tags and none waits.
-func (p program) settled(ctx context.Context, t *testing.T, s *serving, tags int) inventory.Status {
+func (p program) settled(ctx context.Context, t testing.TB, s *serving, tags int) inventory.Status {
 	t.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
 	for {

@@ -29,7 +29,7 @@ const realKey = "docker-real-local"
 func TestRealInput(t *testing.T) {
 	needTools(t, "mmdebstrap", "npm", "go", "dpkg", "dpkg-query", "tar", "cp", "chroot")
 	ctx := t.Context()
-	p := program{built(t), t.TempDir()}
+	p := program{path: built(t), data: t.TempDir()}
 	r := makeRoots(t)
 	images := realImages(t, r)
 	server, target := simulator(t, demo.Key{Name: realKey, PackageType: "docker"})

@@ -15,7 +15,7 @@ const (
 
 // simulator is an Artifactory in the test's process, with repositories and a user
 // that may read them.
-func simulator(t *testing.T, keys ...demo.Key) (*artifactorytest.Server, demo.Target) {
+func simulator(t testing.TB, keys ...demo.Key) (*artifactorytest.Server, demo.Target) {
 	t.Helper()
 	server := artifactorytest.New(artifactorytest.Options{})
 	var rules []artifactorytest.Rule

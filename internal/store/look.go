@@ -367,9 +367,14 @@ func (l *ledger) enqueue(ctx context.Context) error {
 	for i, d := range order {
 		jobs[i] = indexJob(d.digest, priority)
 	}
-	n, err := l.tx.enqueue(ctx, jobs...)
-	l.res.Queued += n
-	return err
+	for piece := range pieces(jobs, 200) { // SQLite takes many more than that at once ever more slowly
+		n, err := l.tx.enqueue(ctx, piece...)
+		if err != nil {
+			return err
+		}
+		l.res.Queued += n
+	}
+	return nil
 }
 
 // wanted says that an image has to be indexed (again).
