@@ -41,10 +41,21 @@ type manifestRow struct {
 	Repo     string      `json:"repo"`
 	Path     string      `json:"path"`
 	Name     string      `json:"name"`
-	SHA256   string      `json:"sha256"`
+	SHA256   hexDigest   `json:"sha256"`
 	Size     json.Number `json:"size"`
 	Created  stamp       `json:"created"`
 	Modified stamp       `json:"modified"`
+}
+
+// hexDigest is the SHA-256 of a file, kept as a digest is written; "" = unknown.
+type hexDigest string
+
+// UnmarshalJSON never fails.
+func (d *hexDigest) UnmarshalJSON(b []byte) error {
+	if text := strings.ToLower(strings.Trim(string(b), `"`)); isHex64(text) {
+		*d = hexDigest("sha256:" + text)
+	}
+	return nil
 }
 
 // stamp is a time in any of the forms that versions of Artifactory write; what
@@ -148,28 +159,29 @@ func withRepos(q query, repos []string) query {
 	return q
 }
 
-// find runs a query and gives each row to yield. Where the answer may have been
+// find runs a query and gives each row to yield, some of them perhaps twice. Where the answer may have been
 // cut off by a limit that nobody asked for, or takes the server too long, it asks
 // again in halves.
 func (c *Client) find(ctx context.Context, q query, yield func(manifestRow)) (aqlAnswer, error) {
-	rows, ans, err := c.findOnce(ctx, q)
+	names := map[string]string{} // one copy of each repository's and file's name
+	paths, ans, err := c.findOnce(ctx, q, func(r manifestRow) {
+		r.Repo, r.Name = intern(names, r.Repo), intern(names, r.Name)
+		yield(r)
+	})
 	if errors.Is(err, errTooSlow) {
 		return c.findSlowly(ctx, q, err, yield)
 	}
 	if err != nil {
 		return ans, err
 	}
-	if !ans.trimmed && len(rows) != suspicious {
-		for _, r := range rows {
-			yield(r)
-		}
+	if !ans.trimmed && len(paths) != suspicious {
 		return ans, nil
 	}
-	middle, ok := middlePath(rows, q)
+	middle, ok := middlePath(paths, q)
 	if !ok {
 		return ans, inventory.Errorf(inventory.ErrUnavailable, "the server trims the answer to a query of one folder")
 	}
-	c.opts.Logger.InfoContext(ctx, "query is repeated in halves", "rows", len(rows), "trimmed", ans.trimmed)
+	c.opts.Logger.InfoContext(ctx, "query is repeated in halves", "rows", len(paths), "trimmed", ans.trimmed)
 	low, high := q, q
 	low.to, high.from = middle, middle
 	if _, err := c.find(ctx, low, yield); err != nil {
@@ -223,11 +235,7 @@ func middleLetter(from, to string) (string, bool) {
 }
 
 // middlePath is a path that splits the rows; not ok if they are all of one path.
-func middlePath(rows []manifestRow, q query) (string, bool) {
-	paths := make([]string, len(rows))
-	for i, r := range rows {
-		paths[i] = r.Path
-	}
+func middlePath(paths []string, q query) (string, bool) {
 	slices.Sort(paths)
 	paths = slices.Compact(paths)
 	if len(paths) < 2 {
@@ -248,14 +256,18 @@ func (c *Client) search(ctx context.Context, text string, yield func(manifestRow
 	return c.postAQL(ctx, text, yield)
 }
 
-// findOnce sends one query and repeats it if the answer was cut off.
-func (c *Client) findOnce(ctx context.Context, q query) ([]manifestRow, aqlAnswer, error) {
+// findOnce sends one query, and repeats it if the answer was cut off: rows may come
+// twice. It returns the paths of the last answer's rows.
+func (c *Client) findOnce(ctx context.Context, q query, yield func(manifestRow)) ([]string, aqlAnswer, error) {
 	for try := 0; ; try++ {
-		var rows []manifestRow
-		ans, err := c.search(ctx, q.String(), func(r manifestRow) { rows = append(rows, r) })
+		var paths []string
+		ans, err := c.search(ctx, q.String(), func(r manifestRow) {
+			paths = append(paths, r.Path)
+			yield(r)
+		})
 		var cut *cutError
 		if !errors.As(err, &cut) || try >= 2 || ctx.Err() != nil {
-			return rows, ans, err
+			return paths, ans, err
 		}
 		if err := sleep(ctx, c.wire.backoff(try)); err != nil {
 			return nil, ans, err

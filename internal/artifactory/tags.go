@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -34,9 +35,8 @@ type Listing struct {
 	Fallback bool             // the catalogue was asked, not AQL
 }
 
-// candidate is what rows said about one tag.
-type candidate struct {
-	sighting  inventory.Sighting
+// rowsSaid is what rows said about one tag besides its sighting.
+type rowsSaid struct {
 	cached    bool // one of the rows is of a remote's cache
 	ambiguous bool // rows name different digests
 }
@@ -96,13 +96,15 @@ type gathering struct {
 	types    map[string]string // key -> package type
 	physical map[string]string // repository of a row -> key
 	virtuals []string
-	tags     map[tagName]*candidate
-	names    map[string]string // one copy of each name, however many rows have it
-	unknown  bool              // a row came through one of several virtuals: which?
+	found    []inventory.Sighting // becomes the listing: there may be very many
+	said     []rowsSaid           // of each of them
+	at       map[tagName]int32    // where a tag is in them
+	names    map[string]string    // one copy of each name, however many rows have it
+	unknown  bool                 // a row came through one of several virtuals: which?
 }
 
 func (c *Client) listByAQL(ctx context.Context, ask Ask, l *Listing) error {
-	g := gathering{c: c, types: map[string]string{}, physical: map[string]string{}, tags: map[tagName]*candidate{}, names: map[string]string{}}
+	g := gathering{c: c, types: map[string]string{}, physical: map[string]string{}, at: map[tagName]int32{}, names: map[string]string{}}
 	var repos []string
 	for _, r := range ask.Keys {
 		g.types[r.Key] = r.PackageType
@@ -124,6 +126,13 @@ func (c *Client) listByAQL(ctx context.Context, ask Ask, l *Listing) error {
 		return err
 	}
 	g.finish(ask, l)
+	const many = 50_000
+	if len(l.Tags) > many {
+		// What gathering took is garbage now, and as much as what comes of it: to let it
+		// lie would double what the process may grow to.
+		g = gathering{}
+		runtime.GC()
+	}
 	return nil
 }
 
@@ -183,27 +192,27 @@ func (g *gathering) add(r manifestRow, virtual string) {
 	}
 	s := inventory.Sighting{
 		Key: name.key, Image: name.image, Tag: tag, Size: size,
-		Created: r.Created.Time, Pushed: latest(r.Created.Time, r.Modified.Time),
-	}
-	if isHex64(r.SHA256) {
-		s.Digest = "sha256:" + r.SHA256
+		Digest: string(r.SHA256), Created: r.Created.Time, Pushed: latest(r.Created.Time, r.Modified.Time),
 	}
 	g.merge(name, s, strings.HasSuffix(r.Repo, "-cache"))
 }
 
 func (g *gathering) merge(name tagName, s inventory.Sighting, cached bool) {
-	have, ok := g.tags[name]
+	i, ok := g.at[name]
 	if !ok {
-		g.tags[name] = &candidate{sighting: s, cached: cached, ambiguous: s.Digest == ""}
+		g.at[name] = int32(len(g.found))
+		g.found = append(g.found, s)
+		g.said = append(g.said, rowsSaid{cached: cached, ambiguous: s.Digest == ""})
 		return
 	}
-	have.cached = have.cached || cached
-	if have.sighting.Digest == s.Digest {
+	have, said := &g.found[i], &g.said[i]
+	said.cached = said.cached || cached
+	if have.Digest == s.Digest {
 		return
 	}
-	have.ambiguous = true
-	if s.Pushed.After(have.sighting.Pushed) {
-		have.sighting = s
+	said.ambiguous = true
+	if s.Pushed.After(have.Pushed) {
+		*have = s
 	}
 }
 
@@ -230,12 +239,15 @@ func (g *gathering) owner(repo, virtual string) (string, bool) {
 	return virtual, true
 }
 
-func (g *gathering) one(s string) string {
-	if have, ok := g.names[s]; ok {
+func (g *gathering) one(s string) string { return intern(g.names, s) }
+
+// intern keeps one copy of each of many equal strings.
+func intern(names map[string]string, s string) string {
+	if have, ok := names[s]; ok {
 		return have
 	}
 	s = strings.Clone(s)
-	g.names[s] = s
+	names[s] = s
 	return s
 }
 
@@ -245,8 +257,8 @@ func (g *gathering) one(s string) string {
 // that may fill its cache: there the newer row counts.
 func (g *gathering) settle(ctx context.Context, ask Ask) error {
 	var asked []tagName
-	for name, cand := range g.tags {
-		if g.doubtful(name, cand, ask) && (!cand.cached || cand.sighting.Digest == "") {
+	for name, i := range g.at {
+		if g.doubtful(name, g.said[i], ask) && (!g.said[i].cached || g.found[i].Digest == "") {
 			asked = append(asked, name)
 		}
 	}
@@ -261,7 +273,7 @@ func (g *gathering) settle(ctx context.Context, ask Ask) error {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		s := &g.tags[name].sighting
+		s := &g.found[g.at[name]]
 		s.Digest, s.MediaType = h.Digest, h.MediaType
 		return nil
 	})
@@ -269,13 +281,13 @@ func (g *gathering) settle(ctx context.Context, ask Ask) error {
 
 // doubtful remembers from full listings what a listing of changes cannot see:
 // the other file of the same tag, or the other member of a virtual.
-func (g *gathering) doubtful(name tagName, cand *candidate, ask Ask) bool {
+func (g *gathering) doubtful(name tagName, said rowsSaid, ask Ask) bool {
 	g.c.mu.Lock()
 	defer g.c.mu.Unlock()
 	if ask.full() {
 		delete(g.c.doubtful, name)
 	}
-	if cand.ambiguous {
+	if said.ambiguous {
 		g.c.doubtful[name] = true
 		return true
 	}
@@ -295,13 +307,11 @@ func (g *gathering) doubtful(name tagName, cand *candidate, ask Ask) bool {
 }
 
 func (g *gathering) finish(ask Ask, l *Listing) {
-	l.Tags = make([]inventory.Sighting, 0, len(g.tags))
-	for _, cand := range g.tags {
-		s := cand.sighting
-		s.At = l.At
-		if s.Digest != "" && (ask.Image == "" || s.Image == ask.Image) {
-			l.Tags = append(l.Tags, s)
-		}
+	l.Tags = slices.DeleteFunc(g.found, func(s inventory.Sighting) bool {
+		return s.Digest == "" || ask.Image != "" && s.Image != ask.Image
+	})
+	for i := range l.Tags {
+		l.Tags[i].At = l.At
 	}
 	SortSightings(l.Tags)
 	for _, r := range ask.Keys {

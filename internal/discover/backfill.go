@@ -81,7 +81,7 @@ func (d *Discoverer) sift(ctx context.Context, look *inventory.Look, w *window, 
 		}
 	}
 	if w.force { // else everything that is tracked would be analysed anew
-		kept := look.Sightings[:0]
+		var kept []inventory.Sighting
 		for _, s := range look.Sightings {
 			if pass[nameOf(s)] {
 				kept = append(kept, s)

@@ -2,6 +2,7 @@ package discover
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -102,8 +103,12 @@ func match(globs []string, key, image string) (string, bool) {
 	return "", false
 }
 
-// keep splits sightings into those wanted and the number of the others.
+// keep splits sightings into those wanted and the number of the others. Where
+// nothing is left out it returns tags themselves: there may be very many.
 func (f *Filter) keep(tags []inventory.Sighting) (kept []inventory.Sighting, left int) {
+	if !slices.ContainsFunc(tags, func(s inventory.Sighting) bool { return !f.Decide(s.Key, s.Image, s.Tag).Selected }) {
+		return slices.Clip(tags), 0
+	}
 	kept = make([]inventory.Sighting, 0, len(tags))
 	for _, s := range tags {
 		if f.Decide(s.Key, s.Image, s.Tag).Selected {

@@ -112,8 +112,15 @@ type serving struct {
 // serve starts the server; the test ends it if nobody else does.
 func (p program) serve(t testing.TB) *serving {
 	t.Helper()
+	return p.start(t, nil, "serve", "--listen", "127.0.0.1:0", "--advisories-every", "off")
+}
+
+// start starts a command that goes on until it is ended.
+func (p program) start(t testing.TB, env []string, args ...string) *serving {
+	t.Helper()
 	// Not the test's context: the end of a server is part of what is tested.
-	s := &serving{command: p.command(context.Background(), "serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--advisories-every", "off"), log: &record{}, done: make(chan error, 1)}
+	s := &serving{command: p.command(context.Background(), append(args, "--log-level", "warn")...), log: &record{}, done: make(chan error, 1)}
+	s.command.Env = append(s.command.Env, env...)
 	s.command.Stdout, s.command.Stderr = s.log, s.log
 	if err := s.command.Start(); err != nil {
 		t.Fatal(err)

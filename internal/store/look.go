@@ -47,24 +47,25 @@ func (s *Store) RecordLook(ctx context.Context, look inventory.Look) (res invent
 	return res, err
 }
 
-// newest keeps one sighting a tag, in the order of the tags.
+// newest keeps one sighting a tag, in the order of the tags. What is in that order
+// already, as a listing is, is not copied.
 func newest(all []inventory.Sighting) ([]inventory.Sighting, error) {
-	latest := make(map[[3]string]inventory.Sighting, len(all))
-	for _, sg := range all {
+	byName := func(a, b inventory.Sighting) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Image, b.Image), cmp.Compare(a.Tag, b.Tag))
+	}
+	ordered := true
+	for i, sg := range all {
 		if err := digest(sg.Digest).check(); err != nil {
 			return nil, fmt.Errorf("sighting of %s/%s:%s: %w", sg.Key, sg.Image, sg.Tag, err)
 		}
-		name := [3]string{sg.Key, sg.Image, sg.Tag}
-		if old, ok := latest[name]; !ok || sg.At.After(old.At) {
-			latest[name] = sg
-		}
+		ordered = ordered && (i == 0 || byName(all[i-1], sg) < 0)
 	}
-	names := slices.SortedFunc(maps.Keys(latest), func(a, b [3]string) int { return slices.Compare(a[:], b[:]) })
-	out := make([]inventory.Sighting, 0, len(names))
-	for _, name := range names {
-		out = append(out, latest[name])
+	if ordered {
+		return all, nil
 	}
-	return out, nil
+	out := slices.Clone(all)
+	slices.SortStableFunc(out, func(a, b inventory.Sighting) int { return cmp.Or(byName(a, b), b.At.Compare(a.At)) })
+	return slices.CompactFunc(out, func(a, b inventory.Sighting) bool { return byName(a, b) == 0 }), nil
 }
 
 // ledger is one look on its way into the tables.
@@ -363,12 +364,12 @@ func (l *ledger) enqueue(ctx context.Context) error {
 	if l.look.Kind == inventory.LookReconcile {
 		priority = queue.Normal
 	}
-	jobs := make([]queue.Job, len(order))
-	for i, d := range order {
-		jobs[i] = indexJob(d.digest, priority)
-	}
-	for piece := range pieces(jobs, 200) { // SQLite takes many more than that at once ever more slowly
-		n, err := l.tx.enqueue(ctx, piece...)
+	for piece := range pieces(order, 200) { // SQLite takes many more than that at once ever more slowly
+		jobs := make([]queue.Job, len(piece))
+		for i, d := range piece {
+			jobs[i] = indexJob(d.digest, priority)
+		}
+		n, err := l.tx.enqueue(ctx, jobs...)
 		if err != nil {
 			return err
 		}
