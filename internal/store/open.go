@@ -76,7 +76,7 @@ func private(path string) error {
 func sqliteDSN(path, extra string) string {
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
 	u.RawQuery = "_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
-		"&_pragma=cache_size(-32768)&_pragma=temp_store(MEMORY)&_pragma=journal_size_limit(67108864)&" + extra
+		"&_pragma=cache_size(-16384)&_pragma=temp_store(MEMORY)&_pragma=journal_size_limit(67108864)&" + extra
 	return u.String()
 }
 
