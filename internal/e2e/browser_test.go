@@ -26,7 +26,7 @@ func TestFirstDayInABrowser(t *testing.T) {
 	}
 	ctx := dashboardtest.Chromium(t)
 	heard := dashboardtest.Listen(ctx)
-	p := program{built(t), t.TempDir()}
+	p := program{path: built(t), data: t.TempDir()}
 	server := fleetOfDemo(t, p)
 	serving := p.serve(t)
 	serving.ready(t)
