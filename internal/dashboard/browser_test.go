@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"github.com/tallyman-dev/tallyman/internal/dashboard"
 	"github.com/tallyman-dev/tallyman/internal/dashboard/dashboardtest"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
@@ -108,9 +110,15 @@ func TestPagesInABrowser(t *testing.T) {
 	ctx := dashboardtest.Chromium(t)
 	heard := dashboardtest.Listen(ctx)
 	checker := dashboardtest.Axe(t)
-	srv := serve(t, sample())
+	srv := serve(t, sample(), func(o *dashboard.Options) { o.OpenID = standInProvider{} })
 	empty := serve(t, newFleet())
 	dashboardtest.Do(t, ctx, "sign in", chromedp.Navigate(empty.URL+"/signin/setup-link"), chromedp.Navigate(srv.URL+"/signin"))
+	people := realStore(t)
+	fresh := serve(t, sample(), func(o *dashboard.Options) { o.Accounts = people })
+	link, err := people.CreateSigninLink(t.Context(), "", now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
 	type look struct{ name, url string }
 	looks := []look{
 		{"signin", srv.URL + "/signin"},
@@ -142,6 +150,14 @@ func TestPagesInABrowser(t *testing.T) {
 		{"channel-mail", srv.URL + "/settings/notifications/boss"},
 		{"feeds", srv.URL + "/settings/advisories"},
 		{"exceptions", srv.URL + "/exceptions"},
+		{"setup", fresh.URL + "/setup/" + link},
+		{"setup-missing", fresh.URL + "/signin"},
+		{"account", srv.URL + "/settings/account"},
+		{"users", srv.URL + "/settings/users"},
+		{"user-remove", srv.URL + "/settings/users/e.dit/remove"},
+		{"tokens", srv.URL + "/settings/tokens"},
+		{"audit", srv.URL + "/settings/audit"},
+		{"redaction", srv.URL + "/settings/redaction"},
 	}
 	for _, width := range []int64{1280, 390} {
 		for _, theme := range []string{"light", "dark"} {

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -16,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tallyman-dev/tallyman/internal/api"
 	"github.com/tallyman-dev/tallyman/internal/dashboard"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -337,18 +335,7 @@ func (f *fleet) Test(_ context.Context, in inventory.Integration, s inventory.Se
 // serve starts the pages over f, on real HTTP.
 func serve(t *testing.T, f *fleet, change ...func(*dashboard.Options)) *httptest.Server {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
-	o := dashboard.Options{
-		Store: f, Accounts: f, Reader: &api.Reader{Store: f}, Hub: &api.Hub{Store: f, Connector: f, Log: log}, Search: f, Teller: sampleTeller(), Exceptions: sampleExcepter(), Jobs: &jobBoard{}, Feeds: &syncer{}, Log: log,
-		Version: "1.4.0", Now: now, SBOMFormats: []string{"cyclonedx", "spdx"},
-	}
-	for _, do := range change {
-		do(&o)
-	}
-	d, err := dashboard.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := dashboardOf(t, f, change...)
 	srv := httptest.NewServer(d)
 	t.Cleanup(func() { d.Close(); srv.Close() })
 	return srv

@@ -57,6 +57,7 @@ func pages() []string {
 		"/repository?repository=docker-prod-local&image=payments/checkout-api", "/activity", "/integrations", "/connect",
 		"/vulnerabilities", "/vulnerabilities?severity=critical&kev=1", "/vulnerability?id=CVE-2025-24813", "/packages", "/bases", "/find", "/find?q=openssl+%3C3.0.12",
 		"/find?q=openssl+%3C%3C3", comparePath(),
+		"/settings/account", "/settings/users", "/settings/users/e.dit/remove", "/settings/tokens", "/settings/audit", "/settings/audit?actor=nobody", "/settings/redaction",
 		"/integrations/acme-main", "/integrations/acme-main/disconnect", "/integrations/acme-main/delete",
 		"/integrations/acme-main/progress", "/integrations/new-york/progress?done=added&short=1", "/integrations/berlin-dc/progress", "/integrations/partner-mirror/progress",
 		"/integrations/acme-main/sent", "/integrations/sandbox/sent",
