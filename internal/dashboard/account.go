@@ -48,7 +48,7 @@ func (d *Dashboard) changePassword(w http.ResponseWriter, r *http.Request, v vis
 		}
 		session, err := d.Accounts.SignIn(r.Context(), v.user.Name, r.PostFormValue("old"), visitor(r))
 		if errors.Is(err, inventory.ErrUnauthorized) {
-			return d.showAccount(w, r, v, http.StatusUnprocessableEntity, result{Problem: "The password of now is wrong."})
+			return d.showAccount(w, r, v, http.StatusUnprocessableEntity, result{Problem: "The current password is wrong."})
 		}
 		if err != nil {
 			return err

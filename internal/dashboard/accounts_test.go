@@ -158,7 +158,7 @@ func TestUsersPage(t *testing.T) {
 	if status, _, _ := post(t, srv, guest, "/settings/account/password", url.Values{"new": {goodPassword}}); status != http.StatusSeeOther {
 		t.Errorf("the guest's first password: %d", status)
 	}
-	if status, _, body := post(t, srv, guest, "/settings/account/password", url.Values{"old": {"wrong wrong wrong"}, "new": {"entirely other words"}}); status != http.StatusUnprocessableEntity || !strings.Contains(body, "of now is wrong") {
+	if status, _, body := post(t, srv, guest, "/settings/account/password", url.Values{"old": {"wrong wrong wrong"}, "new": {"entirely other words"}}); status != http.StatusUnprocessableEntity || !strings.Contains(body, "current password is wrong") {
 		t.Errorf("another password without the old one: %d", status)
 	}
 	for _, tt := range []struct {

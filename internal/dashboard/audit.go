@@ -1,12 +1,14 @@
 package dashboard
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -21,6 +23,7 @@ type auditView struct {
 
 type auditRow struct {
 	inventory.AuditEntry
+	How     string // they came in
 	Changes []fieldChange
 }
 
@@ -48,7 +51,7 @@ func (d *Dashboard) audit(w http.ResponseWriter, r *http.Request, v visit) error
 	}
 	p := auditView{Filter: f}
 	for _, e := range page.Entries {
-		p.Entries = append(p.Entries, auditRow{e, changesOf(e)})
+		p.Entries = append(p.Entries, auditRow{e, howWord(e.Via), changesOf(e)})
 	}
 	at := func(after int64) string {
 		q := url.Values{}
@@ -69,6 +72,12 @@ func (d *Dashboard) audit(w http.ResponseWriter, r *http.Request, v visit) error
 		p.First = at(0)
 	}
 	return d.setting(w, r, v, http.StatusOK, "audit", "Audit log", p)
+}
+
+// howWord says how somebody came in.
+func howWord(via string) string {
+	words := map[string]string{inventory.ViaSession: "in the browser", inventory.ViaToken: "with a token", inventory.ViaCommand: "by command", inventory.ViaSignin: "signing in"}
+	return cmp.Or(words[via], via)
 }
 
 // changesOf is the fields of an entry side by side, in order of their names.
@@ -99,6 +108,9 @@ func shown(v any) string {
 	case nil:
 		return ""
 	case string:
+		if t, err := time.Parse(time.RFC3339Nano, v); err == nil {
+			return day(t)
+		}
 		return shorten(v)
 	case []any:
 		var all []string

@@ -58,7 +58,7 @@ func (s *Store) accountNamed(ctx context.Context, r reader, name string) (accoun
 
 // asNoted is what the log of changes tells of an account.
 func (a account) asNoted() any {
-	return map[string]any{"name": a.Name, "role": a.Role, "source": a.Source}
+	return map[string]any{"role": a.Role, "source": a.Source}
 }
 
 // Accounts returns everybody who may sign in, by name.

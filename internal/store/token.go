@@ -42,7 +42,7 @@ func (s *Store) CreateToken(ctx context.Context, name, scope string, expires *ti
 			secret = ""
 			return inventory.Errorf(inventory.ErrConflict, "there is a token named %s already", name).WithRemedy("revoke it first, or choose another name")
 		}
-		return tx.note(ctx, s.nowMS(), "token created", name, nil, inventory.NewToken{Name: name, Scope: scope, Expires: expires})
+		return tx.note(ctx, s.nowMS(), "token created", name, nil, map[string]any{"scope": scope, "expires": timeOf(millisOf(expires))})
 	})
 }
 

@@ -189,7 +189,7 @@ func TestSignIn(t *testing.T) {
 	if before, now := bob.who(s), again.who(s); before != "401" || now != "bob read" {
 		t.Errorf("bob in other groups: the old session is %s, the new one %s", before, now)
 	}
-	if page := ada.get(s.base + "/settings/audit"); !strings.Contains(page.body, "sign-in") || !strings.Contains(page.body, "bob") {
+	if page := ada.get(s.base + "/settings/audit"); !strings.Contains(page.body, "signing in") || !strings.Contains(page.body, "bob") {
 		t.Error("the audit log does not tell of the sign-ins")
 	}
 	if said := s.out.String(); strings.Contains(said, clientSecret) {
