@@ -38,6 +38,8 @@ func pageMatrix() map[string]string {
 		"GET /bases":                                 "viewer",
 		"GET /find":                                  "viewer",
 		"GET /activity":                              "viewer",
+		"GET /search":                                "viewer",
+		"POST /activity/jobs/{id}/retry":             "editor",
 		"POST /activity/retry":                       "editor",
 		"GET /integrations":                          "viewer",
 		"GET /connect":                               "editor",
