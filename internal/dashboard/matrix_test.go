@@ -63,6 +63,7 @@ func pageMatrix() map[string]string {
 		"POST /settings/notifications/{name}/test":   "admin",
 		"POST /settings/notifications/{name}/remove": "admin",
 		"GET /settings/advisories":                   "viewer",
+		"POST /settings/advisories/sync":             "editor",
 		"GET /exceptions":                            "viewer",
 		"POST /exceptions":                           "editor",
 		"POST /exceptions/{id}/remove":               "editor",
