@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -17,25 +18,39 @@ import (
 func newAdvisories(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "advisories",
-		Short: "What is known of flaws: synchronise, import, status",
+		Short: "What is known of flaws: synchronise, import, export, status",
 		Example: `  tallyman advisories sync
   tallyman advisories import Debian/all.zip known_exploited_vulnerabilities.json epss.csv.gz
+  tallyman advisories export --output tallyman-advisories.zip
   tallyman advisories status`,
 	}
-	cmd.AddCommand(newAdvisoriesSync(a), newAdvisoriesImport(a), newAdvisoriesStatus(a))
+	cmd.AddCommand(newAdvisoriesSync(a), newAdvisoriesImport(a), newAdvisoriesExport(a), newAdvisoriesStatus(a))
 	return cmd
 }
 
 func newAdvisoriesImport(a *app) *cobra.Command {
-	return &cobra.Command{
+	var keyFile string
+	cmd := &cobra.Command{
 		Use:   "import PATH…",
-		Short: "Import OSV zips, directories or JSON, CISA's KEV JSON, EPSS CSV(.gz): recognised by content",
+		Short: "Import OSV zips, directories or JSON, CISA's KEV JSON, EPSS CSV(.gz), or a bundle: recognised by content",
+		Long: `Imports files; their content says what they are. A damaged zip or bundle changes nothing; a
+record that is malformed is named and the rest is taken. With --verify-key only bundles of
+` + "`tallyman advisories export`" + ` that this key signed are taken.`,
 		Example: `  tallyman advisories import osv/Debian/all.zip
-  tallyman advisories import osv/ kev.json epss.csv.gz`,
+  tallyman advisories import osv/ kev.json epss.csv.gz
+  tallyman advisories import --verify-key feeds.pub.pem tallyman-advisories.zip`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
+			key, err := publicKey(keyFile)
+			if err != nil {
+				return err
+			}
 			if a.cfg.Server != "" {
+				if key != nil {
+					return inventory.Errorf(inventory.ErrInvalid, "--verify-key works on this machine's store, not on --server").
+						WithRemedy("run it where the server runs")
+				}
 				return a.uploadAdvisories(ctx, args)
 			}
 			p, err := a.openPlatform(ctx)
@@ -44,7 +59,7 @@ func newAdvisoriesImport(a *app) *cobra.Command {
 			}
 			defer p.close()
 			for _, path := range args {
-				if err := p.importFile(ctx, path); err != nil {
+				if err := p.importAs(ctx, path, filepath.Base(path), key); err != nil {
 					return err
 				}
 				fmt.Fprintf(a.stderr, "imported %s\n", path)
@@ -52,6 +67,8 @@ func newAdvisoriesImport(a *app) *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&keyFile, "verify-key", "", "PEM file of an ed25519 public key: take only bundles that it signed")
+	return cmd
 }
 
 // uploadAdvisories sends files to the server; it imports them as the command would here.

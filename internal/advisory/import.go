@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,6 +55,8 @@ type Result struct {
 	Malformed int       `json:"malformed"` // records and rows not taken
 	Problems  []Problem `json:"problems"`  // the first 100 of them, named
 	Newest    time.Time `json:"newest"`    // newest "modified" of the records
+	// Feeds are what bundles say of themselves: how fresh they were where they were made.
+	Feeds []BundleFeed `json:"feeds,omitempty"`
 }
 
 func (r *Result) problem(name, format string, args ...any) {
@@ -70,10 +73,15 @@ func (r *Result) problems(in string, list []Problem) {
 }
 
 // Import reads a file or a directory of files (OSV zip, OSV JSON or JSON lines, KEV
-// JSON, EPSS CSV, the last two also gzipped; recognised by content) into sink. Zips are
-// verified whole before the first batch, so that a damaged one changes nothing.
-// A path that holds nothing it knows is ErrInvalid.
+// JSON, EPSS CSV, the last two also gzipped, a bundle of Export; recognised by content)
+// into sink. Zips are verified whole before the first batch, so that a damaged one
+// changes nothing. A path that holds nothing it knows is ErrInvalid.
 func Import(ctx context.Context, path string, sink Sink) (Result, error) {
+	return ImportSigned(ctx, path, nil, sink)
+}
+
+// ImportSigned takes only bundles that key has signed; a nil key asks for none.
+func ImportSigned(ctx context.Context, path string, key ed25519.PublicKey, sink Sink) (Result, error) {
 	run := &importer{sink: sink, result: Result{Problems: []Problem{}}}
 	files, err := filesOf(path)
 	if err != nil {
@@ -84,7 +92,8 @@ func Import(ctx context.Context, path string, sink Sink) (Result, error) {
 	for i, name := range files {
 		sources[i].path = name
 		before := budget
-		if err := sources[i].verify(ctx, &budget); err != nil {
+		defer sources[i].close()
+		if err := sources[i].verify(ctx, key, &budget); err != nil {
 			return run.result, err
 		}
 		if budget < 0 { // did not fit whole: unpacked again when its turn comes
@@ -111,7 +120,7 @@ func nothingIn(path string, r Result) error {
 		why = r.Problems[0].String()
 	}
 	return inventory.Errorf(inventory.ErrInvalid, "import %s: %s", path, why).
-		WithRemedy("give an OSV zip, a directory of zips or JSON files, a KEV JSON file or an EPSS CSV file")
+		WithRemedy("give an OSV zip, a directory of zips or JSON files, a KEV JSON file, an EPSS CSV file or a bundle")
 }
 
 // filesOf lists the files to read, in a stable order.
@@ -151,7 +160,10 @@ type importer struct {
 // file reads one file. In a directory (many), one that is nothing we know, or cannot be
 // read as what it seems to be, is a problem of its own and the others are read.
 func (run *importer) file(ctx context.Context, src *source, many bool) error {
-	if src.zip {
+	switch {
+	case src.bundle != nil:
+		return run.bundle(ctx, src.path, src.bundle)
+	case src.zip:
 		return run.zip(ctx, src)
 	}
 	// A list that is cut off in the middle must not be half taken: it is read once for

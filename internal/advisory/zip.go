@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -25,10 +26,18 @@ const (
 
 // source is one file of an import. Verifying a zip may leave its records in held.
 type source struct {
-	path  string
-	zip   bool
-	again bool // held does not have all of it
-	held  []unpacked
+	path   string
+	zip    bool
+	again  bool // held does not have all of it
+	held   []unpacked
+	bundle *bundle
+	opened *zip.ReadCloser // while bundle is in use
+}
+
+func (src *source) close() {
+	if src.opened != nil {
+		_ = src.opened.Close()
+	}
 }
 
 type unpacked struct {
@@ -42,8 +51,8 @@ func isZip(head []byte) bool {
 
 // verify reads every record of a zip once, so that a feed that is cut off or has a
 // flipped bit is refused before the first of it is taken. Other files pass. Of budget
-// it takes what it holds.
-func (src *source) verify(ctx context.Context, budget *int) error {
+// it takes what it holds. With a key, only bundles that it signed pass.
+func (src *source) verify(ctx context.Context, key ed25519.PublicKey, budget *int) error {
 	f, err := os.Open(src.path)
 	if err != nil {
 		return fmt.Errorf("import %s: %w", src.path, err)
@@ -51,7 +60,22 @@ func (src *source) verify(ctx context.Context, budget *int) error {
 	head := make([]byte, 4)
 	_, err = io.ReadFull(f, head)
 	_ = f.Close()
-	if src.zip = err == nil && isZip(head); !src.zip {
+	src.zip = err == nil && isZip(head)
+	if src.zip {
+		if src.opened, err = zip.OpenReader(src.path); err != nil {
+			return damaged(src.path, err)
+		}
+		src.bundle, err = openBundle(ctx, src.path, &src.opened.Reader, key)
+		if err != nil || src.bundle != nil {
+			return err
+		}
+		src.close()
+		src.opened = nil
+	}
+	switch {
+	case key != nil:
+		return spoiled(src.path, "it is no bundle, and only a bundle can be signed")
+	case !src.zip:
 		return nil
 	}
 	return eachRecord(ctx, src.path, func(name string, raw []byte) error {

@@ -296,10 +296,11 @@ func (ch *changes) write(ctx context.Context, tx *tx) error {
 	return markStale(ctx, tx, ch.stale)
 }
 
-// AdvisoriesSynced records when a source of advisories was read in full.
+// AdvisoriesSynced records when a source of advisories was read in full; what is known
+// to be newer stays.
 func (s *Store) AdvisoriesSynced(ctx context.Context, source string, at time.Time) error {
 	return s.update(ctx, "record the sync of "+source, func(tx *tx) error {
-		return tx.exec(ctx, `INSERT INTO feed (source, synced_at) VALUES (?,?) ON CONFLICT (source) DO UPDATE SET synced_at = excluded.synced_at`,
-			source, millis(at))
+		return tx.exec(ctx, `INSERT INTO feed (source, synced_at) VALUES (?,?) ON CONFLICT (source) DO UPDATE SET synced_at = excluded.synced_at
+			WHERE excluded.synced_at > feed.synced_at`, source, millis(at))
 	})
 }
