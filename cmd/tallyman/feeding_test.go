@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -119,5 +121,38 @@ func TestFeedsThatAreDue(t *testing.T) {
 		if got := (feeding{every: 6 * time.Hour}).late(tc.state, now); got != tc.want {
 			t.Errorf("%s: due %v, want %v", tc.name, got, tc.want)
 		}
+	}
+}
+
+// TestImagesBeforeAdvisories: unknown is absent, and never zero.
+func TestImagesBeforeAdvisories(t *testing.T) {
+	p := watched(t)
+	findings := func() (out []map[string]any) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(p.run("", "images", "--format", "json").stdout), &out); err != nil || len(out) != 1 {
+			t.Fatalf("%v %v", out, err)
+		}
+		return out
+	}
+	if row := findings()[0]; row["state"] != "analysed" || row["findings"] != nil {
+		t.Errorf("nothing is known, and it says %v", row["findings"])
+	}
+	dir := t.TempDir()
+	write := func(name, ecosystem string) {
+		t.Helper()
+		record := `{"id":"` + name + `","modified":"2024-01-02T03:04:05Z","affected":[{"package":{"ecosystem":"` + ecosystem + `","name":"nobody-has-it"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}]}]}`
+		if err := os.WriteFile(filepath.Join(dir, name+".json"), []byte(record), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.run("", "advisories", "import", filepath.Join(dir, name+".json")).want(t, 0)
+	}
+	write("X-1", "Debian:11")
+	if row := findings()[0]; row["findings"] != nil {
+		t.Errorf("nothing is known of Debian 12, and it says %v", row["findings"])
+	}
+	p.run("", "images").want(t, 0)
+	write("X-2", "Debian:12")
+	if row := findings()[0]; row["findings"] == nil {
+		t.Error("what is known is not said")
 	}
 }

@@ -35,3 +35,6 @@ func coverage(st *store.Store) func(context.Context) (func(inventory.Package) st
 		return match.NewCoverage(ecosystems).Why, err
 	}
 }
+
+// covers tells which ecosystems of packages the advisories of ecosystems can judge.
+func covers(advisories []string) func(string) bool { return match.NewCoverage(advisories).Covers }

@@ -50,7 +50,7 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 		return nil, err
 	}
 	st, err := store.Open(ctx, store.Options{
-		Dir: a.cfg.Data, URL: a.cfg.Database, Key: key, Logger: a.log, KeysOf: match.KeysOf,
+		Dir: a.cfg.Data, URL: a.cfg.Database, Key: key, Logger: a.log, KeysOf: match.KeysOf, Covers: covers,
 	})
 	if err != nil {
 		return nil, errors.Join(err, letGo())

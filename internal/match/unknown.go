@@ -28,6 +28,13 @@ func NewCoverage(ecosystems []string) Coverage {
 	return c
 }
 
+// Covers tells whether advisories are there for packages of an ecosystem, which is
+// written with its release.
+func (c Coverage) Covers(ecosystem string) bool {
+	base, text := split(ecosystem)
+	return c.releases[base] != nil && (!familyOf(base).distro || c.covers(base, text))
+}
+
 // Why is the reason of Unknown, "" for a package that can be assessed.
 func (c Coverage) Why(p inventory.Package) string {
 	unknown, _ := c.Unknown(p)

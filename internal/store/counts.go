@@ -90,12 +90,18 @@ func (s *Store) tallyChain(ctx context.Context, r reader, chain int64, image str
 }
 
 func saveCounts(ctx context.Context, tx *tx, id int64, t tally) error {
-	c := t.counts()
+	c, ecosystems := t.counts(), ""
+	if c.Total() == 0 {
+		var err error
+		if ecosystems, err = ecosystemsOf(ctx, tx.reader, t.packages); err != nil {
+			return err
+		}
+	}
 	return tx.exec(ctx, `
 		UPDATE image SET packages = ?, critical = ?, high = ?, medium = ?, low = ?, unspecified = ?,
-			fix_critical = ?, fix_high = ?, fix_medium = ?, fix_low = ?, fix_unspecified = ?, kev = ?, score = ? WHERE id = ?`,
+			fix_critical = ?, fix_high = ?, fix_medium = ?, fix_low = ?, fix_unspecified = ?, kev = ?, score = ?, ecosystems = ? WHERE id = ?`,
 		len(t.packages), c.Critical, c.High, c.Medium, c.Low, c.Unspecified,
-		c.FixableBy[0], c.FixableBy[1], c.FixableBy[2], c.FixableBy[3], c.FixableBy[4], t.exploited(), score(c), id)
+		c.FixableBy[0], c.FixableBy[1], c.FixableBy[2], c.FixableBy[3], c.FixableBy[4], t.exploited(), score(c), ecosystems, id)
 }
 
 // finishing is a platform image that may be done.

@@ -8,14 +8,21 @@ import (
 // Ecosystems returns which ecosystems, with their releases, the advisories at hand
 // name, as they write them: what they do not name cannot be assessed.
 func (s *Store) Ecosystems(ctx context.Context) ([]string, error) {
+	var all []string
+	err := s.view(ctx, "list the ecosystems of advisories", func(r reader) (err error) {
+		all, err = advisoryEcosystems(ctx, r)
+		return err
+	})
+	return all, err
+}
+
+func advisoryEcosystems(ctx context.Context, r reader) ([]string, error) {
 	all := []string{}
-	err := s.view(ctx, "list the ecosystems of advisories", func(r reader) error {
-		return r.each(ctx, `SELECT name FROM advisory_ecosystem ORDER BY name`, nil, func(rows *sql.Rows) error {
-			var name string
-			err := rows.Scan(&name)
-			all = append(all, name)
-			return err
-		})
+	err := r.each(ctx, `SELECT name FROM advisory_ecosystem ORDER BY name`, nil, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		all = append(all, name)
+		return err
 	})
 	return all, err
 }

@@ -43,7 +43,7 @@ func (s *Store) Resolve(ctx context.Context, ref string) (row inventory.TagRow, 
 			return err
 		}
 		row = rows[0]
-		return memberRow(ctx, r, &row, d)
+		return s.memberRow(ctx, r, &row, d)
 	})
 	return row, err
 }
@@ -162,7 +162,7 @@ func choose(ref string, all []found, byDigest bool) (found, error) {
 }
 
 // memberRow makes the row of an index's tag that of its member d, where d is one.
-func memberRow(ctx context.Context, r reader, row *inventory.TagRow, d string) error {
+func (s *Store) memberRow(ctx context.Context, r reader, row *inventory.TagRow, d string) error {
 	if d == "" || d == row.Digest {
 		return nil
 	}
@@ -170,11 +170,12 @@ func memberRow(ctx context.Context, r reader, row *inventory.TagRow, d string) e
 	var c inventory.Counts
 	err := r.row(ctx, `
 		SELECT i.media_type, m.platform, i.state, i.problem, i.packages, i.critical, i.high, i.medium, i.low, i.unspecified,
-			i.fix_critical, i.fix_high, i.fix_medium, i.fix_low, i.fix_unspecified
+			i.fix_critical, i.fix_high, i.fix_medium, i.fix_low, i.fix_unspecified,
+			i.ecosystems
 		FROM image i JOIN index_member m ON m.digest = i.digest JOIN image x ON x.id = m.index_id
 		WHERE i.digest = ? AND x.digest = ? ORDER BY m.position LIMIT 1`, digest(d), digest(row.Digest)).
 		Scan(&f.MediaType, &f.platform, &f.State, &f.Problem, &f.Packages, &c.Critical, &c.High, &c.Medium, &c.Low, &c.Unspecified,
-			&c.FixableBy[0], &c.FixableBy[1], &c.FixableBy[2], &c.FixableBy[3], &c.FixableBy[4])
+			&c.FixableBy[0], &c.FixableBy[1], &c.FixableBy[2], &c.FixableBy[3], &c.FixableBy[4], &f.ecosystems)
 	if err != nil {
 		return fmt.Errorf("member %s: %w", d, err)
 	}
@@ -185,6 +186,10 @@ func memberRow(ctx context.Context, r reader, row *inventory.TagRow, d string) e
 		}
 		f.Findings = &c
 	}
-	*row = f.TagRow
+	one := []found{f}
+	if err := s.assessRows(ctx, r, one); err != nil {
+		return err
+	}
+	*row = one[0].TagRow
 	return nil
 }

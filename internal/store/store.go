@@ -37,6 +37,9 @@ type Options struct {
 	// KeysOf tells under which keys advisories for a package are found (match.Keys). A
 	// package without keys is never unmatched: no advisory can name it.
 	KeysOf func(inventory.Package) []inventory.AffectedKey
+	// Covers tells, of the ecosystems that advisories name, which of packages they can
+	// judge (match.Coverage); nil = all.
+	Covers func(advisories []string) func(ecosystem string) bool
 }
 
 // Store is the ledger. It may be used by many goroutines, and one database by many
@@ -50,6 +53,7 @@ type Store struct {
 	now     func() time.Time
 	log     *slog.Logger
 	keysOf  func(inventory.Package) []inventory.AffectedKey
+	covers  func([]string) func(string) bool
 	queue   *queue.Queue
 	deltas  *deltaCache
 	counted censusKeeper
@@ -86,7 +90,7 @@ func LookJob(integration int64, at time.Time) queue.Job {
 // Open opens the ledger, making or updating its tables. Its errors name the file or
 // server and what to do; a database of a newer Tallyman is refused untouched.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{key: o.Key, now: o.Now, log: o.Logger, keysOf: o.KeysOf, deltas: newDeltaCache(), hashing: make(chan struct{}, 2)}
+	s := &Store{key: o.Key, now: o.Now, log: o.Logger, keysOf: o.KeysOf, covers: o.Covers, deltas: newDeltaCache(), hashing: make(chan struct{}, 2)}
 	if s.now == nil {
 		s.now = time.Now
 	}

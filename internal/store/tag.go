@@ -33,7 +33,7 @@ const tagColumns = `
 		CASE WHEN i.created > 0 THEN i.created ELSE t.created END, t.pushed, t.first_seen, t.last_seen, t.gone,
 		i.state, i.problem, i.packages, i.critical, i.high, i.medium, i.low, i.unspecified,
 		i.fix_critical, i.fix_high, i.fix_medium, i.fix_low, i.fix_unspecified,
-		i.base_name, i.source, i.revision, i.id, i.chain_id, i.score`
+		i.base_name, i.source, i.revision, i.id, i.chain_id, i.score, i.ecosystems`
 
 // tagTables joins what a row is made of and leaves the order to the database.
 const tagTables = `
@@ -48,6 +48,7 @@ type found struct {
 	kind, platform string
 	pushed, score  int64
 	image, chain   int64
+	ecosystems     string // of one without findings
 }
 
 func scanTag(rows *sql.Rows) (f found, err error) {
@@ -58,7 +59,7 @@ func scanTag(rows *sql.Rows) (f found, err error) {
 	err = rows.Scan(&f.ID, &f.Integration, &f.Registry, &subdomain, &f.RepositoryKey, &f.Image, &f.Tag, (*digest)(&f.Digest), &f.MediaType,
 		&f.kind, &f.platform, &created, &f.pushed, &firstSeen, &lastSeen, &gone, &f.State, &f.Problem, &f.Packages,
 		&c.Critical, &c.High, &c.Medium, &c.Low, &c.Unspecified, &fix[0], &fix[1], &fix[2], &fix[3], &fix[4],
-		&f.Base, &f.Source, &f.Revision, &f.image, &f.chain, &f.score)
+		&f.Base, &f.Source, &f.Revision, &f.image, &f.chain, &f.score, &f.ecosystems)
 	if err != nil {
 		return f, err
 	}
@@ -323,6 +324,9 @@ func (s *Store) complete(ctx context.Context, r reader, rows []found) ([]invento
 		return nil, err
 	}
 	if err := s.excuseRows(ctx, r, rows); err != nil {
+		return nil, err
+	}
+	if err := s.assessRows(ctx, r, rows); err != nil {
 		return nil, err
 	}
 	out := make([]inventory.TagRow, len(rows))
