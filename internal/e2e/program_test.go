@@ -112,7 +112,12 @@ type serving struct {
 // serve starts the server; the test ends it if nobody else does.
 func (p program) serve(t testing.TB) *serving {
 	t.Helper()
-	return p.start(t, nil, "serve", "--listen", "127.0.0.1:0", "--advisories-every", "off")
+	return p.serveAt(t, "127.0.0.1:0")
+}
+
+func (p program) serveAt(t testing.TB, address string) *serving {
+	t.Helper()
+	return p.start(t, nil, "serve", "--listen", address, "--advisories-every", "off")
 }
 
 // start starts a command that goes on until it is ended.
