@@ -155,6 +155,12 @@ func (c *Client) WriteSBOM(ctx context.Context, w io.Writer, ref, platform, form
 	return nil
 }
 
+// Payload answers what a far watcher would send of an image to a server that knows
+// nothing of it; platform may be empty.
+func (c *Client) Payload(ctx context.Context, ref, platform string) (Payload, error) {
+	return get[Payload](ctx, c, "/api/v1/payload", refQuery(ref, platform))
+}
+
 // CVEs answers the findings of an image; platform may be empty. Errors as of SBOM.
 func (c *Client) CVEs(ctx context.Context, ref, platform string) (Report, error) {
 	return get[Report](ctx, c, "/api/v1/cves", refQuery(ref, platform))

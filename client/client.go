@@ -49,6 +49,8 @@ type (
 	NewToken = inventory.NewToken
 	// TokenSecret is a new token: the only time that its secret is seen.
 	TokenSecret = inventory.TokenSecret
+	// Payload is what a far watcher sends of an image.
+	Payload = inventory.Payload
 	// Requeued says how many images are indexed again.
 	Requeued = inventory.Requeued
 	// SigninLink is a one-time way into the dashboard.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/tallyman-dev/tallyman/client"
 	"github.com/tallyman-dev/tallyman/internal/artifactory/artifactorytest"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 	"github.com/tallyman-dev/tallyman/internal/oci/ocitest"
@@ -219,6 +220,24 @@ func TestOnlyMetadataLeaves(t *testing.T) {
 	}
 	if strings.Contains(sent, "hunter2") {
 		t.Error("the registry's password left the watcher")
+	}
+	// The server shows by example what comes.
+	reading := must(client.New(s.url, strings.TrimSpace(s.run("", "token", "create", "reading", "--scope", "read").stdout), nil))
+	ref := field(s.run("", "images", "--format", "json").stdout, "reference")
+	for _, image := range []string{"app", "planted"} {
+		p, err := reading.Payload(t.Context(), ref[:strings.LastIndex(ref, "/")+1]+image+":1", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(must(json.Marshal(p)))
+		if !strings.Contains(text, `"openssl"`) || !strings.Contains(text, `"var/lib/dpkg/status"`) || len(p.Layers) != 1 || p.Layers[0].Record == nil || len(p.Image.Chains) != 1 {
+			t.Errorf("the example of %s: %.600s", image, text)
+		}
+		for _, mark := range markers() {
+			if strings.Contains(text, mark) {
+				t.Errorf("the example of %s holds %s", image, mark)
+			}
+		}
 	}
 	// It is not by sending nothing that it keeps them.
 	for _, word := range []string{"openssl", "left", "GREETING", "git.example.com/app", "usr/bin/tool"} {

@@ -79,6 +79,7 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	p.api = api.New(api.Options{
 		Store: st, Hub: hub, Reader: reader, Judge: judge{}, Log: a.log, SignedIn: p.dashboard.SignedIn, Ready: st.Ping, Hook: readHook,
 		Origin: origin(a.cfg.PublicURL), Import: p.importUpload, Sync: p.syncNow, TempDir: a.cfg.Data, SBOM: formats, Teller: p.teller,
+		Example: &api.Example{Reader: reader, Bodies: st.LayerBodies, Describe: func(body []byte) (any, error) { return index.Describe(body) }},
 		Far:     &api.Far{Store: st, Indexer: index.Version, Holder: store.FarHolder},
 		Version: inventory.Version{Version: v.Version, Commit: v.Revision, Go: v.Go},
 	})

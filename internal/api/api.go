@@ -82,6 +82,8 @@ type Options struct {
 	Teller Teller
 	// Far takes what far watchers send.
 	Far *Far
+	// Example shows what they send.
+	Example *Example
 }
 
 // API serves /api/v1, /hooks, /healthz and /readyz.
@@ -102,6 +104,7 @@ type API struct {
 	sbom        map[string]SBOMWriter
 	teller      Teller
 	ingest      *ingest // nil = none
+	example     *Example
 	crossOrigin *http.CrossOriginProtection
 	openAPI     map[string]any
 	mux         *http.ServeMux
@@ -117,6 +120,7 @@ func New(o Options) *API {
 	if a.maxImport == 0 {
 		a.maxImport = 4 << 30
 	}
+	a.example = o.Example
 	if o.Far != nil {
 		a.ingest = newIngest(o.Far, o.Hub)
 	}

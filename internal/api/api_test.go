@@ -68,6 +68,7 @@ func matrix() map[string]string {
 		"GET /api/v1/sbom":                            "read",
 		"GET /api/v1/cves":                            "read",
 		"GET /api/v1/status":                          "read",
+		"GET /api/v1/payload":                         "read",
 		"GET /api/v1/trend":                           "read",
 		"GET /api/v1/who-has":                         "read",
 		"GET /api/v1/explain":                         "read",

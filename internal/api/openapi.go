@@ -136,6 +136,8 @@ func (s schemas) of(t reflect.Type) object {
 			return object{"type": "object"}
 		}
 		return object{"type": "object", "additionalProperties": s.of(t.Elem())}
+	case reflect.Interface:
+		return object{} // anything
 	case reflect.Bool:
 		return object{"type": "boolean"}
 	case reflect.Float64, reflect.Float32:

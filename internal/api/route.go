@@ -139,6 +139,10 @@ func imageRoutes() []route {
 			query: refParameters(), status: 200, reply: inventory.Report{}, serve: (*API).getReport,
 		},
 		{
+			method: "GET", path: "/api/v1/payload", need: Read, summary: "What a far watcher sends of an image, by the example of this one",
+			query: refParameters(), status: 200, reply: inventory.Payload{}, serve: (*API).getPayload,
+		},
+		{
 			method: "GET", path: "/api/v1/status", need: Read, summary: "The coverage ledger",
 			status: 200, reply: inventory.Status{}, serve: (*API).getStatus,
 		},
