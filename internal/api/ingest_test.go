@@ -258,6 +258,35 @@ func TestLyingWatcher(t *testing.T) {
 	if got, err := s.store.Image(t.Context(), victim); err != nil || got.State != inventory.StateWaiting {
 		t.Errorf("their image is %s, %v", got.State, err)
 	}
+	// A token that is for an integration may pass it on to another watcher.
+	heir, err := s.store.CreateToken(t.Context(), "heir", inventory.ScopeIngest, nil)
+	if err == nil {
+		err = s.store.BindToken(t.Context(), "heir", []string{"mine", "ours"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := s.watcher(t, "after", heir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, allowed := range map[string]bool{"mine": true, "ours": false, "theirs": false} {
+		_, err := after.Adopt(t.Context(), inventory.Integration{Name: name, URL: "https://reg.example", Registry: "reg.example"}, inventory.Secrets{}, false)
+		if (err == nil) != allowed {
+			t.Errorf("%s is taken over: %v", name, err)
+		}
+	}
+	in, err := s.store.Integration(t.Context(), "mine")
+	if err != nil || in.Watcher != "after" {
+		t.Errorf("it is watched by %q, %v", in.Watcher, err)
+	}
+	if status, answer := s.raw(t, "POST", edge+"/integrations/mine/looks", []byte(look)); status != 403 {
+		t.Errorf("the one before still writes: %d %s", status, answer)
+	}
+	in.Watcher = "edge"
+	if err := s.store.UpdateIntegration(t.Context(), in, nil); err != nil {
+		t.Fatal(err)
+	}
 	// With a lease, and records of its layers, the same image is taken, twice.
 	img, _ := storetest.Build("own", storetest.Layer{Name: "base"}, storetest.Layer{Name: "app"})
 	diffs := []string{img.Layers[0].DiffID, img.Layers[1].DiffID}

@@ -30,11 +30,7 @@ func reply[T any](w http.ResponseWriter, r *http.Request, status int, v T) error
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "private, no-cache")
 	if r.Method == http.MethodGet && status == http.StatusOK {
-		sum := sha256.Sum256(body.Bytes())
-		tag := `"` + hex.EncodeToString(sum[:12]) + `"`
-		h.Set("ETag", tag)
-		if matchesTag(r.Header.Get("If-None-Match"), tag) {
-			w.WriteHeader(http.StatusNotModified)
+		if unchanged(w, r, body.Bytes()) {
 			return nil
 		}
 	} else {
@@ -43,6 +39,19 @@ func reply[T any](w http.ResponseWriter, r *http.Request, status int, v T) error
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes()) // the caller went away: there is nobody to tell
 	return nil
+}
+
+// unchanged marks an answer with its ETag, and answers that it is what the caller has
+// already, if it is.
+func unchanged(w http.ResponseWriter, r *http.Request, body []byte) bool {
+	sum := sha256.Sum256(body)
+	tag := `"` + hex.EncodeToString(sum[:12]) + `"`
+	w.Header().Set("ETag", tag)
+	if !matchesTag(r.Header.Get("If-None-Match"), tag) {
+		return false
+	}
+	w.WriteHeader(http.StatusNotModified)
+	return true
 }
 
 func matchesTag(header, tag string) bool {

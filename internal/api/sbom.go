@@ -39,6 +39,9 @@ func (a *API) getSBOM(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Content-Type", writer.ContentType)
 	w.Header().Set("Cache-Control", "private, no-cache")
+	if unchanged(w, r, body.Bytes()) {
+		return nil
+	}
 	_, _ = w.Write(body.Bytes())
 	return nil
 }

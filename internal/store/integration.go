@@ -94,8 +94,8 @@ func (s *Store) UpdateIntegration(ctx context.Context, in inventory.Integration,
 		}
 		err = tx.exec(ctx, `
 			UPDATE integration SET kind = ?, url = ?, registry = ?, username = ?, subdomain_mode = ?, settings = ?,
-				state = ?, problem = ?, remedy = ?, disconnected_at = ? WHERE id = ?`,
-			in.Kind, in.URL, in.Registry, in.Username, flag(in.SubdomainMode), text, in.State, in.Problem, in.Remedy, disconnected, old.ID)
+				state = ?, problem = ?, remedy = ?, disconnected_at = ?, watcher = ? WHERE id = ?`,
+			in.Kind, in.URL, in.Registry, in.Username, flag(in.SubdomainMode), text, in.State, in.Problem, in.Remedy, disconnected, in.Watcher, old.ID)
 		if err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func (s *Store) UpdateIntegration(ctx context.Context, in inventory.Integration,
 			return err
 		}
 		if looked(in.State) {
-			if err := s.lookSoon(ctx, tx, old.ID, old.Watcher); err != nil {
+			if err := s.lookSoon(ctx, tx, old.ID, in.Watcher); err != nil {
 				return err
 			}
 		}
