@@ -45,7 +45,8 @@ func (f *fleet) Feeds(context.Context) ([]inventory.Feed, error) {
 		return nil, nil
 	}
 	return []inventory.Feed{
-		{Name: "epss", Synced: now().Add(-80 * time.Hour)}, {Name: "osv/Debian", Synced: now().Add(-14 * time.Minute)},
+		{Name: "epss", Synced: now().Add(-80 * time.Hour)},
+		{Name: "osv/Debian", Synced: now().Add(-14 * time.Minute)},
 		{Name: "osv/npm", Status: inventory.FeedFailed, Problem: "download " + hostile + ": connection refused", Remedy: "check the network"},
 		{Name: "osv/Photon OS", Status: inventory.FeedAbsent, Problem: "HTTP 404"},
 	}, nil

@@ -87,7 +87,7 @@ func fleetOfDemo(t *testing.T, p program) *artifactorytest.Server {
 // firstDay is one browser on its way.
 type firstDay struct {
 	t    *testing.T
-	ctx  context.Context
+	ctx  context.Context //nolint:containedctx // it is the browser
 	axe  string
 	root string
 }

@@ -15,7 +15,7 @@ import (
 // checked, but on CI it must be there.
 func Axe(t *testing.T) string {
 	t.Helper()
-	path := os.Getenv("TALLYMAN_AXE")
+	path := os.Getenv("TALLYMAN_AXE") //nolint:forbidigo // a setting of tests, not of the program
 	if path == "" {
 		const missing = "no axe-core: npm install --prefix DIR axe-core, and set TALLYMAN_AXE to DIR/node_modules/axe-core/axe.min.js"
 		if slices.Contains(os.Environ(), "CI=true") {
