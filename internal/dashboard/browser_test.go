@@ -134,6 +134,7 @@ func TestPagesInABrowser(t *testing.T) {
 		{"vulnerability", srv.URL + "/vulnerability?id=CVE-2025-24813"},
 		{"packages", srv.URL + "/packages"},
 		{"bases", srv.URL + "/bases"},
+		{"base", srv.URL + "/base?integration=acme-main&repository=docker-local&image=base/java-21&tag=2026.11"},
 		{"find", srv.URL + "/find?q=openssl+%3C3.0.12"},
 		{"find-empty", srv.URL + "/find"},
 		{"activity", srv.URL + "/activity"},

@@ -38,6 +38,7 @@ type Store interface {
 	FleetPackages(ctx context.Context, f inventory.PackageFilter) (inventory.PackagePage, error)
 	PackageEcosystems(ctx context.Context) ([]string, error)
 	BaseImages(ctx context.Context) ([]inventory.BaseRow, error)
+	BaseChildren(ctx context.Context, integration string, repo inventory.Repository, tag string, limit int) (inventory.BaseChildren, error)
 
 	// Trend is the history of the fleet from a time on, the oldest point first; the last is now.
 	Trend(ctx context.Context, since time.Time) ([]inventory.TrendPoint, error)

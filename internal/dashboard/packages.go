@@ -135,37 +135,3 @@ func (d *Dashboard) packagesCSV(w http.ResponseWriter, r *http.Request, f invent
 	out.Flush()
 	return nil
 }
-
-type basesPage struct {
-	Rows  []baseOfFleet
-	More  int
-	Stale int // tags that something stale stands on
-}
-
-type baseOfFleet struct {
-	inventory.BaseRow
-	Link       string
-	Repository string
-}
-
-// mostBases is how many base images the page shows; the rest carry fewer images.
-const mostBases = 150
-
-func (d *Dashboard) bases(w http.ResponseWriter, r *http.Request, v visit) error {
-	list, err := d.Store.BaseImages(r.Context())
-	if err != nil {
-		return err
-	}
-	p := basesPage{More: max(0, len(list)-mostBases)}
-	for i, one := range list {
-		if one.Stale > 0 {
-			p.Stale++
-		}
-		if i < mostBases {
-			p.Rows = append(p.Rows, baseOfFleet{one, d.reportLink(one.Reference), d.repositoryLink(inventory.TagRow{
-				Integration: one.Integration, RepositoryKey: one.Key, Image: one.Image,
-			})})
-		}
-	}
-	return d.show(w, r, v, http.StatusOK, "bases", frame{Title: "Base images", Menu: "bases"}, p)
-}

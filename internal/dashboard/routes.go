@@ -38,6 +38,7 @@ func (d *Dashboard) routesOfFleet() {
 	d.page("GET /vulnerability", viewer, d.vulnerability)
 	d.page("GET /packages", viewer, d.packagesOfFleet)
 	d.page("GET /bases", viewer, d.bases)
+	d.page("GET /base", viewer, d.base)
 	d.page("GET /find", viewer, d.find)
 	d.page("GET /activity", viewer, d.activity)
 	d.page("POST /activity/retry", editor, d.retry)

@@ -67,3 +67,16 @@ func (f *fleet) HappenedTo(_ context.Context, digests []string, _ []inventory.Fi
 		{Kind: "image_indexed", At: now().Add(-2 * time.Hour), Digest: digests[0]},
 	}, nil
 }
+
+func (f *fleet) BaseChildren(_ context.Context, _ string, _ inventory.Repository, tag string, _ int) (inventory.BaseChildren, error) {
+	if tag == "nothing" {
+		return inventory.BaseChildren{}, inventory.Errorf(inventory.ErrNotFound, "there is no tag %s", tag)
+	}
+	child := inventory.BaseChild{
+		Integration: "acme-main", Repository: inventory.Repository{Key: "docker-prod-local", Image: "payments/ledger"}, Tag: "2.9.0",
+		Reference: "acme.jfrog.io/docker-prod-local/payments/ledger:2.9.0", Pushed: ptr(now().Add(-70 * time.Hour)),
+	}
+	old := child
+	old.Image, old.Stale = hostile, true
+	return inventory.BaseChildren{Rows: []inventory.BaseChild{old, child}, Children: 1, Stale: 1}, nil
+}

@@ -132,6 +132,23 @@ type BaseRow struct {
 	Stale     int // those that stand on something the tag pointed to before, and not on that
 }
 
+// BaseChild is one tag whose image stands on a base.
+type BaseChild struct {
+	Integration string
+	Repository
+	Tag       string
+	Reference string
+	Pushed    *time.Time
+	Stale     bool // on something that the base's tag pointed to before
+}
+
+// BaseChildren are the tags that stand on a base.
+type BaseChildren struct {
+	Rows     []BaseChild // the stale ones first
+	Children int         // tags that stand on what the base's tag points to now
+	Stale    int
+}
+
 // Place is one tag that points, or pointed, to a digest.
 type Place struct {
 	Integration string

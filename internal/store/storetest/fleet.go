@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -250,6 +251,14 @@ func testBaseImages(t *testing.T, s *store.Store) {
 	rows, err := s.BaseImages(t.Context())
 	if err != nil || len(rows) != 1 || rows[0].Image != "base" || rows[0].Children != 1 || rows[0].Stale != 1 {
 		t.Errorf("%+v, %v; want base:1 with one child and one that stands on what it was", rows, err)
+	}
+	repo := inventory.Repository{Key: "k", Image: "base"}
+	children, err := s.BaseChildren(t.Context(), "acme", repo, "1", 1)
+	if err != nil || children.Children != 1 || children.Stale != 1 || len(children.Rows) != 1 || !children.Rows[0].Stale || children.Rows[0].Image != "behind" {
+		t.Errorf("children: %+v, %v; want the stale one first", children, err)
+	}
+	if _, err := s.BaseChildren(t.Context(), "acme", repo, "9", 1); !errors.Is(err, inventory.ErrNotFound) {
+		t.Errorf("children of a tag that is not there: %v", err)
 	}
 	places, err := s.Places(t.Context(), a.Digest, 10)
 	if err != nil || len(places) != 1 || places[0].To == nil || places[0].Tag != "1" {
