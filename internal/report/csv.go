@@ -15,7 +15,7 @@ func writeCSV(w io.Writer, r inventory.Report) error {
 	out := csv.NewWriter(w)
 	_ = out.Write([]string{
 		"reference", "digest", "platform", "id", "aliases", "severity", "severity_source", "cvss_score", "cvss_vector",
-		"epss", "epss_percentile", "kev", "package", "version", "fixed_versions", "purl", "layer", "origin", "locations",
+		"epss", "epss_percentile", "kev", "kev_due", "package", "version", "fixed_versions", "purl", "layer", "origin", "locations",
 		"advisory", "range", "comparator", "first_seen", "published", "modified", "exception", "not_assessed",
 	})
 	for _, f := range bySeverity(r.Findings) {
@@ -30,12 +30,12 @@ func writeCSV(w io.Writer, r inventory.Report) error {
 			exception = f.Exception.Status
 		}
 		_ = out.Write(safe(r.Reference, r.Digest, r.Platform, f.ID, strings.Join(f.Aliases, " "), f.Severity, f.SeveritySource, score, vector,
-			epss, percentile, strconv.FormatBool(f.KEV), f.Package, f.Version, strings.Join(f.FixedVersions, " "), f.PURL, itoa(f.Layer), f.Origin,
+			epss, percentile, strconv.FormatBool(f.KEV), day(f.KEVDue), f.Package, f.Version, strings.Join(f.FixedVersions, " "), f.PURL, itoa(f.Layer), f.Origin,
 			strings.Join(f.Locations, " "), f.Advisory.ID, f.Why.Range, f.Why.Comparator, day(f.FirstSeen), day(f.Published), day(f.Modified), exception, ""))
 	}
 	for _, u := range r.Unknown {
-		row := make([]string, 27)
-		row[0], row[1], row[2], row[15], row[26] = r.Reference, r.Digest, r.Platform, u.PURL, u.Reason
+		row := make([]string, 28)
+		row[0], row[1], row[2], row[16], row[27] = r.Reference, r.Digest, r.Platform, u.PURL, u.Reason
 		_ = out.Write(safe(row...))
 	}
 	out.Flush()

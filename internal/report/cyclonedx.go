@@ -39,12 +39,22 @@ func writeCycloneDX(w io.Writer, r inventory.Report, o Options) error {
 func cdxComponents(r inventory.Report, o Options) []cdx.Component {
 	out := []cdx.Component{}
 	seen := map[string]bool{}
+	unknown := map[string]string{}
+	for _, u := range r.Unknown {
+		unknown[u.PURL] = u.Reason
+	}
 	add := func(purl, name, version string, layer int, diffID string, locations []string) {
 		if purl == "" || seen[purl] {
 			return
 		}
 		seen[purl] = true
-		properties := []cdx.Property{{Name: "tallyman:layer", Value: itoa(layer)}}
+		properties := []cdx.Property{}
+		if layer >= 0 {
+			properties = append(properties, cdx.Property{Name: "tallyman:layer", Value: itoa(layer)})
+		}
+		if reason := unknown[purl]; reason != "" {
+			properties = append(properties, cdx.Property{Name: "tallyman:not_assessed", Value: strings.TrimPrefix(reason, "not assessed: ")})
+		}
 		if diffID != "" {
 			properties = append(properties, cdx.Property{Name: "tallyman:layer_diff_id", Value: diffID})
 		}
@@ -62,6 +72,9 @@ func cdxComponents(r inventory.Report, o Options) []cdx.Component {
 	}
 	for _, f := range r.Findings {
 		add(f.PURL, f.Package, f.Version, f.Layer, f.LayerDiffID, f.Locations)
+	}
+	for _, u := range r.Unknown {
+		add(u.PURL, u.PURL, "", -1, "", nil)
 	}
 	slices.SortFunc(out, func(a, b cdx.Component) int { return cmp.Compare(a.BOMRef, b.BOMRef) })
 	return out
@@ -117,8 +130,12 @@ func cdxVulnerability(f inventory.Finding) cdx.Vulnerability {
 	if f.KEV {
 		properties = append(properties, cdx.Property{Name: "tallyman:kev", Value: "true"})
 	}
+	if f.KEVDue != nil {
+		properties = append(properties, cdx.Property{Name: "tallyman:kev_due", Value: day(f.KEVDue)})
+	}
 	if f.EPSS != nil {
-		properties = append(properties, cdx.Property{Name: "tallyman:epss", Value: decimal(f.EPSS.Score)})
+		properties = append(properties, cdx.Property{Name: "tallyman:epss", Value: decimal(f.EPSS.Score)},
+			cdx.Property{Name: "tallyman:epss_percentile", Value: decimal(f.EPSS.Percentile)})
 	}
 	v.Properties = &properties
 	return v

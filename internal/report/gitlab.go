@@ -25,6 +25,13 @@ type gitlabScan struct {
 	StartTime string     `json:"start_time"`
 	EndTime   string     `json:"end_time"`
 	Status    string     `json:"status"`
+	// Messages say what was not assessed.
+	Messages []gitlabMessage `json:"messages"`
+}
+
+type gitlabMessage struct {
+	Level string `json:"level"`
+	Value string `json:"value"`
 }
 
 type gitlabTool struct {
@@ -78,8 +85,11 @@ func writeGitLab(w io.Writer, r inventory.Report, o Options) error {
 	at := o.time().Format("2006-01-02T15:04:05")
 	doc := gitlabReport{
 		Version:         "15.0.7",
-		Scan:            gitlabScan{tool, tool, "container_scanning", at, at, "success"},
+		Scan:            gitlabScan{tool, tool, "container_scanning", at, at, "success", []gitlabMessage{}},
 		Vulnerabilities: []gitlabFinding{}, Remediations: []struct{}{},
+	}
+	for _, u := range r.Unknown {
+		doc.Scan.Messages = append(doc.Scan.Messages, gitlabMessage{"warn", inventory.Printable(u.PURL + ": " + u.Reason)})
 	}
 	for _, f := range bySeverity(r.Findings) {
 		if f.Exception == nil {
@@ -98,6 +108,11 @@ func gitlabOf(r inventory.Report, f inventory.Finding, o Options) gitlabFinding 
 	}
 	if out.Description == "" {
 		out.Description = out.Name
+	}
+	for _, more := range []string{note(f).text, predicted(f)} {
+		if more != "" {
+			out.Description += "\n" + more
+		}
 	}
 	if len(f.FixedVersions) > 0 {
 		out.Solution = "Upgrade " + f.Package + " from " + f.Version + " to " + f.FixedVersions[0]

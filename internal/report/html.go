@@ -31,7 +31,7 @@ type htmlCount struct {
 
 type htmlRow struct {
 	inventory.Finding
-	Fixed, Link, Note, Sourced string
+	Fixed, Link, Predicted, Note, Sourced string
 }
 
 type htmlReason struct{ Packages, Text string }
@@ -47,7 +47,7 @@ func writeHTML(w io.Writer, r inventory.Report, o Options) error {
 		data.Counts = append(data.Counts, htmlCount{inventory.Severities[i], n})
 	}
 	for _, f := range bySeverity(r.Findings) {
-		data.Rows = append(data.Rows, htmlRow{f, strings.Join(f.FixedVersions, ", "), link(f.ID), note(f).text, sourced(f)})
+		data.Rows = append(data.Rows, htmlRow{f, strings.Join(f.FixedVersions, ", "), link(f.ID), predicted(f), note(f).text, sourced(f)})
 	}
 	for _, one := range reasons(r.Unknown) {
 		data.Reasons = append(data.Reasons, htmlReason{plural(len(one.packages), "package"), strings.TrimPrefix(one.text, "not assessed: ")})

@@ -55,11 +55,11 @@ func writeMarkdown(out io.Writer, r inventory.Report, o Options) error {
 	fmt.Fprint(w, "\n")
 	if len(r.Findings) > 0 {
 		fmt.Fprint(w, "\n")
-		mdHead(w, "Severity", "Flaw", "Package", "Version", "Fixed in", "Layer", "Origin", "Note")
+		mdHead(w, "Severity", "Flaw", "Package", "Version", "Fixed in", "Layer", "Origin", "EPSS", "Note")
 	}
 	for _, f := range bySeverity(r.Findings) {
 		mdRow(w, f.Severity, mdLink(f.ID), code(f.Package), code(f.Version), code(strings.Join(f.FixedVersions, ", ")),
-			itoa(f.Layer), md(f.Origin), md(note(f).text))
+			itoa(f.Layer), md(f.Origin), predicted(f), md(note(f).text))
 	}
 	if o.Details {
 		mdDetails(w, r)

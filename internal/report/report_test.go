@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,7 +146,8 @@ func TestCycloneDX(t *testing.T) {
 	if err := cdx.NewBOMDecoder(strings.NewReader(write(t, "cyclonedx", o)), cdx.BOMFileFormatJSON).Decode(&bom); err != nil {
 		t.Fatal(err)
 	}
-	if len(*bom.Components) != 4 || len(*bom.Vulnerabilities) != 3 {
+	if len(*bom.Components) != 6 || // those with flaws, of the bill of materials, and not assessed
+		len(*bom.Vulnerabilities) != 3 {
 		t.Errorf("%d components, %d vulnerabilities", len(*bom.Components), len(*bom.Vulnerabilities))
 	}
 	refs := map[string]bool{}
@@ -216,7 +218,7 @@ func TestMarkupIsInert(t *testing.T) {
 	}
 	// Every row of the table has the same number of columns, whatever the text holds.
 	for line := range strings.Lines(text) {
-		if strings.HasPrefix(line, "|") && strings.Count(line, "|") != 9 {
+		if strings.HasPrefix(line, "|") && strings.Count(line, "|") != 10 {
 			t.Errorf("a cell broke its row: %s", line)
 		}
 	}
@@ -337,5 +339,18 @@ func TestCompare(t *testing.T) {
 	}
 	if report.WriteComparison(&bytes.Buffer{}, "xml", c, report.Options{}) == nil {
 		t.Error("took xml")
+	}
+}
+
+// TestEveryReportTells: when a flaw is known to be exploited and by when it must be
+// gone, how likely it is to be, and which packages nobody could judge.
+func TestEveryReportTells(t *testing.T) {
+	for _, format := range []string{"table", "json", "jsonl", "sarif", "markdown", "gitlab", "cyclonedx", "csv", "html"} {
+		got := write(t, format, report.Options{EPSS: true})
+		for _, words := range [][]string{{"2026-12-01"}, {"0.5"}, {"0.9", "90.0 %"}, {"no advisories for npm"}} {
+			if !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(got, w) }) {
+				t.Errorf("%s lacks %q:\n%s", format, words[0], got)
+			}
+		}
 	}
 }

@@ -36,11 +36,22 @@ func writeSARIF(w io.Writer, r inventory.Report, o Options) error {
 		}
 		run.AddResult(sarifResult(r, f, index))
 	}
+	run.AddInvocation(sarifInvocation(r))
 	log.AddRun(run)
 	if err := log.PrettyWrite(w); err != nil {
 		return fmt.Errorf("write SARIF: %w", err)
 	}
 	return nil
+}
+
+// sarifInvocation says what was not assessed: no result is not the same as no flaw.
+func sarifInvocation(r inventory.Report) *sarif.Invocation {
+	invocation := sarif.NewInvocation().WithExecutionSuccessful(true)
+	for _, u := range r.Unknown {
+		invocation.AddToolExecutionNotification(sarif.NewNotification().WithLevel("warning").
+			WithMessage(sarif.NewTextMessage(inventory.Printable(u.PURL + ": " + u.Reason))))
+	}
+	return invocation
 }
 
 func sarifRule(f inventory.Finding) *sarif.ReportingDescriptor {
@@ -111,6 +122,13 @@ func sarifResult(r inventory.Report, f inventory.Finding, rule int) *sarif.Resul
 	properties.Add("layer", f.Layer)
 	properties.Add("origin", f.Origin)
 	properties.Add("kev", f.KEV)
+	if f.KEVDue != nil {
+		properties.Add("kev_due", day(f.KEVDue))
+	}
+	if f.EPSS != nil {
+		properties.Add("epss", f.EPSS.Score)
+		properties.Add("epss_percentile", f.EPSS.Percentile)
+	}
 	properties.Add("image", r.Reference+"@"+r.Digest)
 	result := sarif.NewRuleResult(f.ID).WithRuleIndex(rule).WithLevel(level(f.Severity)).
 		WithMessage(sarif.NewTextMessage(inventory.Printable(message))).

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -183,15 +184,19 @@ func findingsGrid(findings []inventory.Finding, o Options) *grid {
 			text(strings.Join(f.FixedVersions, ", ")), number(f.Layer), text(f.Origin),
 		}
 		if o.EPSS {
-			score := ""
-			if f.EPSS != nil {
-				score = strconv.FormatFloat(f.EPSS.Score, 'f', 4, 64)
-			}
-			row = append(row, cell{text: score, right: true})
+			row = append(row, cell{text: predicted(f), right: true})
 		}
 		g.add(append(row, note(f))...)
 	}
 	return g
+}
+
+// predicted is how likely a flaw is to be exploited, and how many are less likely.
+func predicted(f inventory.Finding) string {
+	if f.EPSS == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.4f (above %.1f %%)", f.EPSS.Score, f.EPSS.Percentile*100)
 }
 
 // note is what must not be overlooked.
