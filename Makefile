@@ -3,7 +3,7 @@
 export GOFLAGS ?=
 LINT := $(CURDIR)/.bin/golangci-lint
 
-.PHONY: check build vet lint test oidc race fuzz bench screenshots image
+.PHONY: check build vet lint test oidc race fuzz bench bench-scale screenshots image
 
 check: vet lint test oidc race
 
@@ -49,6 +49,11 @@ ROUNDS ?= 9
 bench:
 	@test -n "$(FLOOR)" || { echo "FLOOR names the floor program: docs/performance.md says what it does"; exit 1; }
 	go run ./internal/index/indexbench -floor "$(FLOOR)" -registry "$(REGISTRY)" -rounds $(ROUNDS) $(if $(FLEET),-fleet "$(FLEET)") $(IMAGES)
+
+# What questions cost in a ledger of many images, and what filling it costs:
+#   make bench-scale IMAGES=100000 OSV=…/osv [DATABASE=postgres://…] [DATA=DIR]
+bench-scale:
+	go run ./internal/store/scalebench -images $(or $(IMAGES),100000) $(if $(OSV),-osv "$(OSV)") $(if $(DATABASE),-database "$(DATABASE)") $(if $(DATA),-data "$(DATA)")
 
 # Pictures of every page of a demo, light and dark, wide and narrow, in docs/screenshots/all.
 # Those that README shows lie beside it; the others are kept out of git.
