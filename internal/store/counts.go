@@ -97,6 +97,7 @@ func saveCounts(ctx context.Context, tx *tx, id int64, t tally) error {
 			return err
 		}
 	}
+	tx.touch(id)
 	return tx.exec(ctx, `
 		UPDATE image SET packages = ?, critical = ?, high = ?, medium = ?, low = ?, unspecified = ?,
 			fix_critical = ?, fix_high = ?, fix_medium = ?, fix_low = ?, fix_unspecified = ?, kev = ?, score = ?, ecosystems = ? WHERE id = ?`,

@@ -71,8 +71,8 @@ func (s *Store) deleteTags(ctx context.Context, tx *tx, integration int64) (more
 	}
 	err = errors.Join(
 		execIn(ctx, tx, `DELETE FROM tag_move WHERE tag_id IN ({in})`, nil, tags),
-		execIn(ctx, tx, `DELETE FROM tag WHERE id IN ({in})`, nil, tags),
-		tx.touch(ctx, sortedKeys(images)...))
+		execIn(ctx, tx, `DELETE FROM tag WHERE id IN ({in})`, nil, tags))
+	tx.touch(sortedKeys(images)...)
 	if err != nil {
 		return false, err
 	}
@@ -93,8 +93,8 @@ func (s *Store) deleteOrphans(ctx context.Context, tx *tx, images []int64) error
 		}
 		err = errors.Join(
 			execIn(ctx, tx, `DELETE FROM index_member WHERE index_id IN ({in})`, nil, orphans),
-			execIn(ctx, tx, `DELETE FROM image WHERE id IN ({in})`, nil, orphans),
-			tx.touch(ctx, orphans...))
+			execIn(ctx, tx, `DELETE FROM image WHERE id IN ({in})`, nil, orphans))
+		tx.touch(orphans...)
 		if err != nil {
 			return err
 		}

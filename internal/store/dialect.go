@@ -129,6 +129,8 @@ type tx struct {
 	sql   *sql.Tx
 	conn  *sql.Conn // PostgreSQL only
 	queue *queue.Queue
+	// touched are the images that go into the log of the fleet.
+	touched map[int64]bool
 }
 
 func (t *tx) exec(ctx context.Context, query string, args ...any) error {
@@ -222,7 +224,7 @@ func (s *Store) update(ctx context.Context, act string, fn func(tx *tx) error) e
 }
 
 func (s *Store) updateOnce(ctx context.Context, fn func(tx *tx) error) (err error) {
-	t := &tx{queue: s.queue}
+	t := &tx{queue: s.queue, touched: map[int64]bool{}}
 	if s.d == postgres {
 		conn, err := s.write.Conn(ctx)
 		if err != nil {
@@ -240,6 +242,9 @@ func (s *Store) updateOnce(ctx context.Context, fn func(tx *tx) error) (err erro
 	t.reader = reader{t.sql, s.d, map[int64]bool{}}
 	defer t.sql.Rollback() // after Commit it does nothing; before, the first error counts
 	if err := fn(t); err != nil {
+		return err
+	}
+	if err := t.logTouched(ctx); err != nil {
 		return err
 	}
 	return t.sql.Commit()

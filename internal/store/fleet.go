@@ -9,8 +9,8 @@ import (
 
 // fleet is the tree of chains with the images on it and how many tags lead to these, in
 // memory: who holds a package is a walk over a few arrays. It takes about 30 bytes a
-// chain and 12 an image. Every transaction that changes one of the three writes the image
-// into fleet_log, and whoever asks reads first what was written since it last asked: what
+// chain and 12 an image. Every transaction that changes one of the three, or what else is
+// known of an image, writes the image into fleet_log, and whoever asks reads first what was written since it last asked: what
 // it answers is never older than the question, whichever process wrote.
 type fleet struct {
 	mu     sync.RWMutex
@@ -257,11 +257,18 @@ func grown[T any](list []T, at int32) []T {
 	return list
 }
 
-// touch says in the log that images changed their place, their tags or what they list.
-func (t *tx) touch(ctx context.Context, images ...int64) error {
-	rows := make([][]any, len(images))
-	for i, id := range images {
-		rows[i] = []any{id}
+// touch says, when the transaction ends, in the log that images changed their place, their
+// state, their counts, their tags or what they list.
+func (t *tx) touch(images ...int64) {
+	for _, id := range images {
+		t.touched[id] = true
+	}
+}
+
+func (t *tx) logTouched(ctx context.Context) error {
+	rows := make([][]any, 0, len(t.touched))
+	for _, id := range sortedKeys(t.touched) {
+		rows = append(rows, []any{id})
 	}
 	return t.insert(ctx, `INSERT INTO fleet_log (image_id)`, "", rows)
 }

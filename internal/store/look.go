@@ -257,10 +257,8 @@ func (l *ledger) write(ctx context.Context, sightings []inventory.Sighting, repo
 			return err
 		}
 	}
-	if err := l.tx.insert(ctx, `INSERT INTO tag (repository_id, name, image_id, created, pushed, first_seen, since, last_seen)`, "", fresh); err != nil {
-		return err
-	}
-	return l.tx.touch(ctx, led...)
+	l.tx.touch(led...)
+	return l.tx.insert(ctx, `INSERT INTO tag (repository_id, name, image_id, created, pushed, first_seen, since, last_seen)`, "", fresh)
 }
 
 // update applies a sighting to a tag that is known.
@@ -284,9 +282,6 @@ func (l *ledger) update(ctx context.Context, sg inventory.Sighting, old knownTag
 		if err := l.tx.exec(ctx, `INSERT INTO tag_move (tag_id, image_id, from_at, to_at) VALUES (?,?,?,?)`, old.id, old.image, old.since, until); err != nil {
 			return err
 		}
-		if err := l.tx.touch(ctx, old.image, image); err != nil {
-			return err
-		}
 		since = at
 	}
 	if moved {
@@ -304,6 +299,9 @@ func (l *ledger) update(ctx context.Context, sg inventory.Sighting, old knownTag
 	}
 	if !sg.Pushed.IsZero() {
 		pushed = millis(sg.Pushed)
+	}
+	if moved || back || pushed != old.pushed {
+		l.tx.touch(old.image, image)
 	}
 	return l.tx.exec(ctx, `
 		UPDATE tag SET image_id = ?, created = ?, pushed = ?, since = ?, last_seen = ?, gone = 0, missed = 0 WHERE id = ?`,
@@ -337,6 +335,7 @@ func (l *ledger) queue(ctx context.Context, sightings []inventory.Sighting, imag
 		l.due[sg.Digest] = &due{sg.Digest, millis(sg.Pushed), 1}
 		if im.state == inventory.StateFailed || im.state == inventory.StateUnsupported {
 			// It waits again, and as one that nobody indexed: no outage may lose it.
+			l.tx.touch(im.id)
 			if err := l.tx.exec(ctx, `UPDATE image SET state = ?, problem = '', indexer = 0 WHERE id = ?`, inventory.StateWaiting, im.id); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -44,21 +45,28 @@ func (s *Store) TagCounts(ctx context.Context, f inventory.TagFilter) (c invento
 		return c, err
 	}
 	err = s.view(ctx, "count tags by severity", func(r reader) error {
-		const some = `, COALESCE(sum(CASE WHEN i.`
-		question := `SELECT count(*)`
-		for _, severity := range inventory.Severities {
-			question += some + severity + ` > 0 THEN 1 END), 0)` + some + `fix_` + severity + ` > 0 THEN 1 END), 0)`
-		}
-		question += ` FROM integration n, repository r, tag t, image i WHERE r.integration_id = n.id AND t.repository_id = r.id AND i.id = t.image_id AND i.state = '` + inventory.StateAnalysed + `'`
-		fix, all := &c.FixableBy, 0
-		err := r.row(ctx, question+where, args...).Scan(&all, &c.Critical, &fix[0], &c.High, &fix[1], &c.Medium, &fix[2], &c.Low, &fix[3], &c.Unspecified, &fix[4])
-		if f.Fixable {
-			c.Critical, c.High, c.Medium, c.Low, c.Unspecified = fix[0], fix[1], fix[2], fix[3], fix[4]
-		}
-		for _, n := range fix {
-			c.Fixable += n
-		}
+		question := fmt.Sprint("severities ", f.Fixable, where)
+		c, err = remembered(ctx, s, r, question, args, func() (inventory.Counts, error) { return tagCounts(ctx, r, f.Fixable, where, args) })
 		return err
 	})
+	return c, err
+}
+
+func tagCounts(ctx context.Context, r reader, fixable bool, where string, args []any) (c inventory.Counts, err error) {
+	const some = `, COALESCE(sum(CASE WHEN i.`
+	question := `SELECT count(*)`
+	for _, severity := range inventory.Severities {
+		question += some + severity + ` > 0 THEN 1 END), 0)` + some + `fix_` + severity + ` > 0 THEN 1 END), 0)`
+	}
+	question += ` FROM integration n CROSS JOIN repository r CROSS JOIN tag t CROSS JOIN image i
+		WHERE r.integration_id = n.id AND t.repository_id = r.id AND i.id = t.image_id AND i.state = '` + inventory.StateAnalysed + `'`
+	fix, all := &c.FixableBy, 0
+	err = r.row(ctx, question+where, args...).Scan(&all, &c.Critical, &fix[0], &c.High, &fix[1], &c.Medium, &fix[2], &c.Low, &fix[3], &c.Unspecified, &fix[4])
+	if fixable {
+		c.Critical, c.High, c.Medium, c.Low, c.Unspecified = fix[0], fix[1], fix[2], fix[3], fix[4]
+	}
+	for _, n := range fix {
+		c.Fixable += n
+	}
 	return c, err
 }

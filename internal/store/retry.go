@@ -14,11 +14,13 @@ func (s *Store) RetryImage(ctx context.Context, d string) (n int, err error) {
 	err = s.update(ctx, "try image "+d+" again", func(tx *tx) error {
 		var again []string
 		err := tx.each(ctx, `
-			SELECT digest FROM image WHERE state IN (?, ?) AND (digest = ? OR digest IN (
+			SELECT id, digest FROM image WHERE state IN (?, ?) AND (digest = ? OR digest IN (
 				SELECT m.digest FROM index_member m JOIN image x ON x.id = m.index_id WHERE x.digest = ? AND m.kind IN ('', ?))) ORDER BY id`,
 			[]any{inventory.StateFailed, inventory.StateUnsupported, digest(d), digest(d), inventory.ImageKind}, func(rows *sql.Rows) error {
+				var id int64
 				var one string
-				err := rows.Scan((*digest)(&one))
+				err := rows.Scan(&id, (*digest)(&one))
+				tx.touch(id)
 				again = append(again, one)
 				return err
 			})

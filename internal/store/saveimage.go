@@ -289,10 +289,8 @@ func (sv *saver) write(ctx context.Context, chain int64) error {
 			chain_id = ?, created = ?, source = ?, revision = ?, base_name = ?, body = ?, voucher = ? WHERE id = ?`,
 		img.Kind, img.MediaType, img.Size, img.Platform, state, img.Problem, flag(img.Retry), img.Indexer,
 		chain, millisOf(img.Created), img.Origin.Source, img.Origin.Revision, img.Origin.BaseName, sv.body, img.Voucher, sv.id)
-	if err != nil {
-		return err
-	}
-	return sv.tx.touch(ctx, sv.id)
+	sv.tx.touch(sv.id)
+	return err
 }
 
 // members records what an index lists, queues what nobody looked at, and settles it.
@@ -351,8 +349,15 @@ func (s *Store) FailImage(ctx context.Context, d, problem string, retry bool) er
 		return fmt.Errorf("record a failure: %w", err)
 	}
 	return s.update(ctx, "record the failure of "+d, func(tx *tx) error {
-		n, err := tx.changed(ctx, `UPDATE image SET state = ?, problem = ?, retry = ? WHERE digest = ? AND state <> ?`,
-			inventory.StateFailed, problem, flag(retry), digest(d), inventory.StateAnalysed)
+		n := 0
+		err := tx.each(ctx, `UPDATE image SET state = ?, problem = ?, retry = ? WHERE digest = ? AND state <> ? RETURNING id`,
+			[]any{inventory.StateFailed, problem, flag(retry), digest(d), inventory.StateAnalysed}, func(rows *sql.Rows) error {
+				var id int64
+				err := rows.Scan(&id)
+				tx.touch(id)
+				n++
+				return err
+			})
 		if err != nil || n == 0 {
 			return err
 		}

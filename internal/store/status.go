@@ -17,7 +17,7 @@ func (s *Store) Status(ctx context.Context) (st inventory.Status, err error) {
 	err = s.view(ctx, "read the status", func(r reader) error {
 		st = inventory.Status{Integrations: []inventory.IntegrationStatus{}}
 		st.Requests = map[string]int64{}
-		if err := integrationStatus(ctx, r, &st); err != nil {
+		if err := s.integrationStatus(ctx, r, &st); err != nil {
 			return err
 		}
 		st.Advisories, err = s.advisoryStatus(ctx, r)
@@ -26,7 +26,7 @@ func (s *Store) Status(ctx context.Context) (st inventory.Status, err error) {
 	return st, err
 }
 
-func integrationStatus(ctx context.Context, r reader, st *inventory.Status) error {
+func (s *Store) integrationStatus(ctx context.Context, r reader, st *inventory.Status) error {
 	byID := map[int64]*inventory.IntegrationStatus{}
 	var ids []int64
 	err := r.each(ctx, `SELECT id, name, state, last_poll, last_reconcile, not_selected, layer_bytes, layers_read FROM integration ORDER BY name`, nil,
@@ -41,7 +41,7 @@ func integrationStatus(ctx context.Context, r reader, st *inventory.Status) erro
 	if err != nil {
 		return err
 	}
-	for _, fill := range []func(context.Context, reader, map[int64]*inventory.IntegrationStatus) error{fillRequests, fillStates, fillProblems, fillLag} {
+	for _, fill := range []func(context.Context, reader, map[int64]*inventory.IntegrationStatus) error{fillRequests, s.fillStates, fillProblems, fillLag} {
 		if err := fill(ctx, r, byID); err != nil {
 			return err
 		}
@@ -66,35 +66,47 @@ func fillRequests(ctx context.Context, r reader, byID map[int64]*inventory.Integ
 	})
 }
 
-func fillStates(ctx context.Context, r reader, byID map[int64]*inventory.IntegrationStatus) error {
-	return r.each(ctx, `
-		SELECT r.integration_id, CASE WHEN t.gone = 0 THEN i.state ELSE 'gone' END, count(*)
-		FROM tag t JOIN repository r ON r.id = t.repository_id JOIN image i ON i.id = t.image_id
-		GROUP BY 1, 2`, nil, func(rows *sql.Rows) error {
-		var id int64
-		var state string
-		var n int
-		err := rows.Scan(&id, &state, &n)
-		is := byID[id]
-		if is == nil {
+// tagsOfState is how many tags of an integration lead to images of one state.
+type tagsOfState struct {
+	integration int64
+	state       string // or "gone"
+	n           int
+}
+
+func (s *Store) fillStates(ctx context.Context, r reader, byID map[int64]*inventory.IntegrationStatus) error {
+	all, err := remembered(ctx, s, r, "states", nil, func() (all []tagsOfState, err error) {
+		err = r.each(ctx, `
+			SELECT r.integration_id, CASE WHEN t.gone = 0 THEN i.state ELSE 'gone' END, count(*)
+			FROM tag t JOIN repository r ON r.id = t.repository_id JOIN image i ON i.id = t.image_id
+			GROUP BY 1, 2`, nil, func(rows *sql.Rows) error {
+			var one tagsOfState
+			err := rows.Scan(&one.integration, &one.state, &one.n)
+			all = append(all, one)
 			return err
-		}
-		switch state {
-		case "gone":
-			is.Gone += n
-			return err
-		case inventory.StateAnalysed:
-			is.Analysed += n
-		case inventory.StateFailed:
-			is.Failed += n
-		case inventory.StateUnsupported:
-			is.Unsupported += n
-		default:
-			is.Waiting += n
-		}
-		is.TagsSeen += n
-		return err
+		})
+		return all, err
 	})
+	for _, one := range all {
+		is := byID[one.integration]
+		if is == nil {
+			continue
+		}
+		switch one.state {
+		case "gone":
+			is.Gone += one.n
+			continue
+		case inventory.StateAnalysed:
+			is.Analysed += one.n
+		case inventory.StateFailed:
+			is.Failed += one.n
+		case inventory.StateUnsupported:
+			is.Unsupported += one.n
+		default:
+			is.Waiting += one.n
+		}
+		is.TagsSeen += one.n
+	}
+	return err
 }
 
 func fillProblems(ctx context.Context, r reader, byID map[int64]*inventory.IntegrationStatus) error {

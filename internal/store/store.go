@@ -58,6 +58,7 @@ type Store struct {
 	deltas  *deltaCache
 	counted censusKeeper
 	fleet   fleet
+	totals  totals
 	hashing chan struct{} // holds as many as passwords are hashed at a time
 }
 

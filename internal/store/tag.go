@@ -208,7 +208,7 @@ func tagWhere(f inventory.TagFilter) (where string, args []any, err error) {
 		add("t.gone = 0")
 	}
 	if f.Newest {
-		add(`NOT EXISTS (SELECT 1 FROM tag o WHERE o.repository_id = t.repository_id AND o.gone = 0 AND (o.pushed, o.id) > (t.pushed, t.id))`)
+		add(`t.id = (SELECT o.id FROM tag o WHERE o.repository_id = r.id AND o.gone = 0 ORDER BY o.pushed DESC, o.id DESC LIMIT 1)`)
 	}
 	return b.String(), args, nil
 }
@@ -234,7 +234,7 @@ func (s *Store) Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagP
 	s.freshen(ctx)
 	err = s.view(ctx, "list tags", func(r reader) error {
 		if f.After == "" {
-			if from.Total, err = countTags(ctx, r, where, args); err != nil {
+			if from.Total, err = remembered(ctx, s, r, "tags"+where, args, func() (int, error) { return countTags(ctx, r, where, args) }); err != nil {
 				return err
 			}
 		}
@@ -266,7 +266,7 @@ func (s *Store) Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagP
 func countTags(ctx context.Context, r reader, where string, args []any) (n int, err error) {
 	tables, join := "tag t", "1 = 1"
 	if strings.Contains(where, "r.") || strings.Contains(where, "n.") {
-		tables, join = tables+", repository r", join+" AND r.id = t.repository_id"
+		tables, join = "repository r CROSS JOIN "+tables, join+" AND r.id = t.repository_id"
 	}
 	if strings.Contains(where, "n.") {
 		tables, join = tables+", integration n", join+" AND n.id = r.integration_id"

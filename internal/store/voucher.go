@@ -112,6 +112,7 @@ func (q *requeue) images(ctx context.Context) error {
 		return err
 	}
 	ids := sortedKeys(q.found)
+	q.tx.touch(ids...)
 	if err := execIn(ctx, q.tx, `UPDATE image SET indexer = 0, voucher = '' WHERE id IN ({in})`, nil, ids); err != nil {
 		return err
 	}
