@@ -166,13 +166,16 @@ func (p *platform) look(ctx context.Context, w queue.Work) error {
 	case !active(in) || in.Watcher != "":
 		return nil // resuming it plans a look; one that is watched from afar is not ours to look at
 	}
+	next := time.Now().Add(pollEvery)
 	if err := p.lookAt(ctx, in); err != nil {
 		if ctx.Err() != nil {
 			return err
 		}
 		p.log.WarnContext(ctx, "look", slog.String("integration", in.Name), slog.Any("error", err))
+	} else if late, err := p.store.Hints(ctx, in.ID); err != nil || len(late) > 0 {
+		next = time.Now() // a hint that came while this look began found it waiting, and planned none
 	}
-	return p.store.Enqueue(ctx, store.LookJob(in.ID, time.Now().Add(pollEvery)))
+	return p.store.Enqueue(ctx, store.LookJob(in.ID, next))
 }
 
 // lookAt answers the hints that wait, then polls.

@@ -198,7 +198,10 @@ func param(job Job) (river.InsertManyParams, error) {
 	if err != nil {
 		return river.InsertManyParams{}, fmt.Errorf("encode the arguments of job %s: %w", job.Kind, err)
 	}
-	opts := &river.InsertOpts{Queue: job.Kind, Priority: job.Priority, MaxAttempts: riverAttempts, ScheduledAt: job.At}
+	opts := &river.InsertOpts{Queue: job.Kind, Priority: job.Priority, MaxAttempts: riverAttempts}
+	if job.At.After(time.Now()) {
+		opts.ScheduledAt = job.At // River lets whatever has a time, past or not, wait for its scheduler
+	}
 	if opts.Priority == 0 {
 		opts.Priority = Normal
 	}
