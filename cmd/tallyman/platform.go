@@ -78,7 +78,7 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	}
 	p.api = api.New(api.Options{
 		Store: st, Hub: hub, Reader: reader, Judge: judge{}, Log: a.log, SignedIn: p.dashboard.SignedIn, Ready: st.Ping, Hook: readHook,
-		Origin: origin(a.cfg.PublicURL), Import: p.importUpload, Sync: p.syncNow, TempDir: a.cfg.Data, SBOM: formats, Teller: p.teller,
+		Origin: origin(a.cfg.PublicURL), Import: p.importUpload, Sync: p.syncNow, TempDir: a.cfg.Data, SBOM: formats, Teller: p.teller, Jobs: jobBoard{st},
 		Example: &api.Example{Reader: reader, Bodies: st.LayerBodies, Describe: func(body []byte) (any, error) { return index.Describe(body) }},
 		Far:     &api.Far{Store: st, Indexer: index.Version, Holder: store.FarHolder},
 		Version: inventory.Version{Version: v.Version, Commit: v.Revision, Go: v.Go},
@@ -149,7 +149,7 @@ func origin(address string) string {
 // handler is everything that serve listens for.
 func (p *platform) handler() http.Handler {
 	mux := http.NewServeMux()
-	for _, path := range []string{"/api/", "/hooks/", "/healthz", "/readyz"} {
+	for _, path := range []string{"/api/", "/hooks/", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, p.api)
 	}
 	mux.Handle("/", p.dashboard)

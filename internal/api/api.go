@@ -80,13 +80,15 @@ type Options struct {
 	SBOM map[string]SBOMWriter
 	// Teller keeps and reaches the channels of notifications.
 	Teller Teller
+	// Jobs counts the queue for /metrics.
+	Jobs JobCounter
 	// Far takes what far watchers send.
 	Far *Far
 	// Example shows what they send.
 	Example *Example
 }
 
-// API serves /api/v1, /hooks, /healthz and /readyz.
+// API serves /api/v1, /hooks, /metrics, /healthz and /readyz.
 type API struct {
 	store       Store
 	hub         *Hub
@@ -103,6 +105,7 @@ type API struct {
 	sync        func(context.Context) error
 	sbom        map[string]SBOMWriter
 	teller      Teller
+	jobs        JobCounter
 	ingest      *ingest // nil = none
 	example     *Example
 	crossOrigin *http.CrossOriginProtection
@@ -114,7 +117,7 @@ type API struct {
 func New(o Options) *API {
 	a := &API{
 		store: o.Store, hub: o.Hub, reader: o.Reader, judge: o.Judge, log: o.Log, version: o.Version, signedIn: o.SignedIn,
-		ready: o.Ready, hook: o.Hook, importer: o.Import, tempDir: o.TempDir, maxImport: o.MaxImport, sync: o.Sync, sbom: o.SBOM, teller: o.Teller,
+		ready: o.Ready, hook: o.Hook, importer: o.Import, tempDir: o.TempDir, maxImport: o.MaxImport, sync: o.Sync, sbom: o.SBOM, teller: o.Teller, jobs: o.Jobs,
 		crossOrigin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 	}
 	if a.maxImport == 0 {
@@ -136,6 +139,7 @@ func New(o Options) *API {
 	}
 	a.mux.HandleFunc("GET /healthz", a.health)
 	a.mux.HandleFunc("GET /readyz", a.readiness)
+	a.mux.HandleFunc("GET /metrics", a.guarded(route{need: Read, serve: (*API).serveMetrics}))
 	a.mux.HandleFunc("POST /hooks/artifactory/{integration}", a.receiveHook)
 	a.mux.HandleFunc("/", a.unknownRoute)
 	return a
