@@ -1,6 +1,7 @@
 package discover_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -86,6 +87,7 @@ func (s *soaker) step() {
 		act    func()
 	}{
 		{12, "push", func() { s.hinted(s.repo(), s.image(), s.tag(), s.pushOne) }},
+		{2, "pushed again", s.pushAgain},
 		{4, "retag", s.retag},
 		{4, "promote", s.promote},
 		{4, "relocate", s.relocate},
@@ -97,6 +99,9 @@ func (s *soaker) step() {
 		{2, "permission withdrawn", func() { key := s.repo(); s.withdrawn[key] = true; s.sim.Withdraw("alice", key) }},
 		{3, "healed", s.heal},
 		{2, "process killed", s.restart},
+		{2, "killed in a look", s.killInLook},
+		{2, "pages shift", s.shiftPages},
+		{2, "a node's clock is behind", s.skew},
 		{12, "poll", func() { s.look(func() error { _, err := s.d.Poll(s.t.Context()); return err }) }},
 		{6, "hints delivered", s.deliver},
 		{4, "reconcile", func() { s.settle("reconcile") }},
@@ -179,6 +184,53 @@ func (s *soaker) remove() {
 	if tag, ok := s.any(); ok {
 		s.hinted(tag.Repo, tag.Image, tag.Tag, func(repo, image, name string) { s.sim.DeleteTag(repo, image, name) })
 	}
+}
+
+// pushAgain pushes the same image over itself some time later.
+func (s *soaker) pushAgain() {
+	img := newImage(s.t)
+	s.hinted(s.repo(), s.image(), s.tag(), func(repo, image, tag string) {
+		must(s.t, s.sim.PutImage(repo, image, tag, img))
+		s.pass(time.Duration(s.r.IntN(3000)) * time.Second)
+		must(s.t, s.sim.PutImage(repo, image, tag, img))
+	})
+}
+
+// killInLook ends the process in the middle of a look.
+func (s *soaker) killInLook() {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	timer := time.AfterFunc(time.Duration(s.r.IntN(8000))*time.Microsecond, cancel)
+	_, _ = s.d.Reconcile(ctx) // whatever became of it
+	timer.Stop()
+	cancel()
+	s.restart()
+}
+
+// shiftPages pushes and deletes while everything is listed.
+func (s *soaker) shiftPages() {
+	undo := s.sim.Inject(artifactorytest.Fault{Kind: artifactorytest.FaultSlow, Classes: []string{"aql", "manifest-head"}, Times: 3, Delay: time.Millisecond})
+	done := make(chan struct{})
+	repo, image, gone := s.repo(), s.image(), s.r.IntN(2) == 0
+	go func() {
+		defer close(done)
+		for i := range 5 {
+			s.pushOne(repo, image, fmt.Sprint("shift-", i))
+			if gone && i > 0 {
+				s.sim.DeleteTag(repo, image, fmt.Sprint("shift-", i-1))
+			}
+		}
+	}()
+	s.look(func() error { _, err := s.d.Reconcile(s.t.Context()); return err })
+	<-done
+	undo()
+}
+
+// skew lets a node serve whose clock is behind, for one push and one look.
+func (s *soaker) skew() {
+	s.sim.SetClock(s.clock.Add(-time.Duration(s.r.IntN(600)) * time.Second))
+	s.hinted(s.repo(), s.image(), s.tag(), s.pushOne)
+	s.look(func() error { _, err := s.d.Poll(s.t.Context()); return err })
+	s.sim.SetClock(s.clock)
 }
 
 func (s *soaker) revalidate() {
