@@ -22,7 +22,7 @@ var (
 // ledger to the registry whenever nothing stands between them.
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	seeds := []uint64{1, 2, 3}
+	seeds := []uint64{1, 2, 3, 4, 5, 6}
 	if *soakSeed != 0 {
 		seeds = []uint64{*soakSeed}
 	}
