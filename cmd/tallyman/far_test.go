@@ -175,6 +175,10 @@ func TestFarTokens(t *testing.T) {
 	if !strings.Contains(tokens.stdout, name) {
 		t.Errorf("what it is bound to is not listed: %s", tokens.stdout)
 	}
+	log := s.run("", "audit", "--format", "json").stdout
+	if !strings.Contains(log, "integration added") || !strings.Contains(log, "token bound") || strings.Contains(log, "/looks") || strings.Contains(log, "/layers") {
+		t.Errorf("the log of changes has %s", log)
+	}
 	// One with a watcher's name does not take over what another watches.
 	thief := s.farOf(t, s.tokenFile(t, "thief", "--scope", "ingest"))
 	thief.run("", once...).want(t, exitError, "is watched by watcher")

@@ -175,7 +175,9 @@ func (a *API) guarded(rt route) http.HandlerFunc {
 
 // changes says that a route is for changing something: those that only answer a question
 // may be used by viewers, and what watchers deliver is told by the ledger itself.
-func (rt route) changes() bool { return rt.method != http.MethodGet && rt.need >= Edit }
+func (rt route) changes() bool {
+	return rt.method != http.MethodGet && rt.need >= Edit && rt.need != Ingest
+}
 
 // note puts into the log of changes what nothing else put there.
 func (a *API) note(r *http.Request, action string) {

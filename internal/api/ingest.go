@@ -12,6 +12,7 @@ import (
 
 // IngestStore is what far watchers write to.
 type IngestStore interface {
+	Tokens(ctx context.Context) ([]inventory.Token, error)
 	HoldWatcher(ctx context.Context, name, holder string, lasts time.Duration) error
 	FreeWatcher(ctx context.Context, name, holder string) error
 	TokenBindings(ctx context.Context) (map[string][]string, error)
@@ -96,7 +97,8 @@ func far(serve func(*ingest, session, http.ResponseWriter, *http.Request) error)
 		// Layers and looks may be large, lines slow: the server's time limits are for others.
 		control := http.NewResponseController(w)
 		_ = control.SetReadDeadline(time.Now().Add(10 * time.Minute))
-		return serve(a.ingest, s, w, r)
+		// What a watcher delivers the ledger itself tells: it is no entry in the log of changes.
+		return serve(a.ingest, s, w, r.WithContext(inventory.WithActor(r.Context(), nil)))
 	}
 }
 
@@ -131,12 +133,15 @@ func (g *ingest) session(a *API, r *http.Request) (session, error) {
 
 // hold lets the watcher live on, unless another process does under its name.
 func (g *ingest) hold(ctx context.Context, s session) error {
-	key := s.watcher + "/" + s.holder
+	key := s.watcher + "/" + s.holder + "/" + s.token
 	g.mu.Lock()
 	last := g.renewed[key]
 	g.mu.Unlock()
 	if time.Since(last) < renewAfter {
 		return nil
+	}
+	if err := g.claims(ctx, s); err != nil {
+		return err
 	}
 	if err := g.Store.HoldWatcher(ctx, s.watcher, s.holder, watcherLease); err != nil {
 		return err
@@ -149,6 +154,37 @@ func (g *ingest) hold(ctx context.Context, s session) error {
 		}
 	}
 	g.renewed[key] = time.Now()
+	return nil
+}
+
+// claims refuses a token that is for certain integrations the name of a watcher that
+// watches others too, or that has a token of its own.
+func (g *ingest) claims(ctx context.Context, s session) error {
+	if len(s.bound) == 0 || s.token == s.watcher {
+		return nil
+	}
+	taken := func(why string) error {
+		return inventory.Errorf(inventory.ErrForbidden, "token %s may not be watcher %s, %s", s.token, s.watcher, why).
+			WithRemedy("give this watcher a name of its own")
+	}
+	all, err := g.hub.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, in := range all {
+		if in.Watcher == s.watcher && s.may(in.Name) != nil {
+			return taken("which watches integrations that the token is not for")
+		}
+	}
+	tokens, err := g.Store.Tokens(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range tokens {
+		if t.Name == s.watcher && t.Scope == inventory.ScopeIngest {
+			return taken("which has a token of its own")
+		}
+	}
 	return nil
 }
 
@@ -166,7 +202,7 @@ func silent(do func(*ingest, session, http.ResponseWriter, *http.Request) error)
 // free lets go of the watcher's name.
 func (g *ingest) free(s session, _ http.ResponseWriter, r *http.Request) error {
 	g.mu.Lock()
-	delete(g.renewed, s.watcher+"/"+s.holder)
+	delete(g.renewed, s.watcher+"/"+s.holder+"/"+s.token)
 	g.mu.Unlock()
 	return g.Store.FreeWatcher(r.Context(), s.watcher, s.holder)
 }

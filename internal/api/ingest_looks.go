@@ -81,7 +81,11 @@ func (g *ingest) register(s session, w http.ResponseWriter, r *http.Request) err
 	case old.State == inventory.IntegrationDisconnected:
 		return inventory.Errorf(inventory.ErrConflict, "%s was disconnected on the server", name).WithRemedy("connect it there again: tallyman integration resume %s", name)
 	}
-	if _, err := g.hub.Adopt(r.Context(), in, inventory.Secrets{}, reg.Baseline); err != nil {
+	ctx := r.Context()
+	if old.Watcher != s.watcher { // somebody new watches it
+		ctx = inventory.WithActor(ctx, &inventory.Actor{Name: s.token, Via: inventory.ViaToken})
+	}
+	if _, err := g.hub.Adopt(ctx, in, inventory.Secrets{}, reg.Baseline); err != nil {
 		return err
 	}
 	if in, err = g.hub.Get(r.Context(), name); err != nil {

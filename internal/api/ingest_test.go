@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -265,6 +266,11 @@ func TestLyingWatcher(t *testing.T) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, name := range []string{"edge", "other"} {
+		if _, err := s.watcher(t, name, heir); !errors.Is(err, inventory.ErrForbidden) {
+			t.Errorf("it is watcher %s: %v", name, err)
+		}
 	}
 	after, err := s.watcher(t, "after", heir)
 	if err != nil {

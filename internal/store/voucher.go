@@ -21,7 +21,10 @@ func (s *Store) BindToken(ctx context.Context, token string, integrations []stri
 		if err := tx.exec(ctx, `DELETE FROM token_integration WHERE token = ?`, token); err != nil {
 			return err
 		}
-		return tx.insert(ctx, `INSERT INTO token_integration (token, integration)`, "", rows)
+		if err := tx.insert(ctx, `INSERT INTO token_integration (token, integration)`, "", rows); err != nil || len(names) == 0 {
+			return err
+		}
+		return tx.note(ctx, s.nowMS(), "token bound", token, nil, map[string][]string{"integrations": names})
 	})
 }
 
@@ -54,7 +57,7 @@ func (s *Store) Requeue(ctx context.Context, token string) (n int, err error) {
 			}
 		}
 		n = len(rq.found)
-		return nil
+		return tx.note(ctx, s.nowMS(), "queued again what a token vouched for", token, nil, inventory.Requeued{Images: n})
 	})
 	return n, err
 }
