@@ -36,6 +36,7 @@ func pageMatrix() map[string]string {
 		"GET /vulnerability":                         "viewer",
 		"GET /packages":                              "viewer",
 		"GET /bases":                                 "viewer",
+		"GET /base":                                  "viewer",
 		"GET /find":                                  "viewer",
 		"GET /activity":                              "viewer",
 		"GET /search":                                "viewer",

@@ -97,7 +97,7 @@ func (d *Dashboard) progressOf(in inventory.Integration, st inventory.Integratio
 	case !listed:
 		p.Phase, p.Words = phaseList, "The registry is being listed; tags appear as they are found."
 	case st.Waiting == 0:
-		p.Phase, p.Words = phaseDone, fmt.Sprintf("Finished: %s of %s accounted for.", number(done), some(st.TagsSeen, "tag", "tags"))
+		p.Phase, p.Words = phaseDone, fmt.Sprintf("%s accounted for, none waits.", some(st.TagsSeen, "tag", "tags"))
 	default:
 		p.Words = fmt.Sprintf("%s of %s accounted for; results appear as they come.", number(done), some(st.TagsSeen, "tag", "tags"))
 	}
