@@ -51,7 +51,8 @@ func TestForeignSBOMs(t *testing.T) {
 			{"bom-ref":"1","type":"library","publisher":"x","name":"libssl3","version":"3.1.4-r5","cpe":"cpe:2.3:a:libssl3:libssl3:3.1.4-r5:*:*:*:*:*:*:*","purl":"pkg:apk/alpine/libssl3@3.1.4-r5?arch=x86_64&upstream=openssl&distro=alpine-3.19.1","properties":[{"name":"syft:package:type","value":"apk"},{"name":"syft:metadata:originPackage","value":"openssl"}]},
 			{"bom-ref":"2","type":"library","name":"stdlib","version":"go1.22.1","purl":"pkg:golang/stdlib@1.22.1","properties":[{"name":"syft:package:language","value":"go"}]},
 			{"bom-ref":"os:alpine@3.19.1","type":"operating-system","name":"alpine","version":"3.19.1"}]}`,
-			[]string{"CVE-2024-0002 pkg:apk/alpine/libssl3@3.1.4-r5?arch=x86_64&upstream=openssl&distro=alpine-3.19.1", "GO-2024-0001 pkg:golang/stdlib@1.22.1"}, nil,
+			[]string{"CVE-2024-0002 pkg:apk/alpine/libssl3@3.1.4-r5?arch=x86_64&upstream=openssl&distro=alpine-3.19.1", "GO-2024-0001 pkg:golang/stdlib@1.22.1"},
+			nil,
 		},
 		"Trivy, CycloneDX": {
 			`{"bomFormat":"CycloneDX","specVersion":"1.5","version":1,"metadata":{"tools":{"components":[{"type":"application","group":"aquasecurity","name":"trivy","version":"0.50.1"}]}},
@@ -61,32 +62,37 @@ func TestForeignSBOMs(t *testing.T) {
 			 "properties":[{"name":"aquasecurity:trivy:LayerDiffID","value":"sha256:aa"},{"name":"aquasecurity:trivy:PkgType","value":"debian"},{"name":"aquasecurity:trivy:SrcName","value":"openssl"},{"name":"aquasecurity:trivy:SrcVersion","value":"3.0.11"},{"name":"aquasecurity:trivy:SrcRelease","value":"1~deb12u2"}]},
 			{"bom-ref":"lock","type":"application","name":"package-lock.json","components":[]},
 			{"bom-ref":"n","type":"library","group":"@scope","name":"left-pad","version":"1.3.0","purl":"pkg:npm/%40scope/left-pad@1.3.0"}]}`,
-			[]string{"CVE-2024-0001 pkg:deb/debian/libssl3@3.0.11-1~deb12u2?arch=amd64&distro=debian-12.5", "GHSA-aaaa-bbbb-cccc pkg:npm/%40scope/left-pad@1.3.0"}, nil,
+			[]string{"CVE-2024-0001 pkg:deb/debian/libssl3@3.0.11-1~deb12u2?arch=amd64&distro=debian-12.5", "GHSA-aaaa-bbbb-cccc pkg:npm/%40scope/left-pad@1.3.0"},
+			nil,
 		},
 		"cdxgen, CycloneDX": {
 			`{"bomFormat":"CycloneDX","specVersion":"1.5","version":1,"components":[
 			{"group":"org.example","name":"lib","version":"1.9","scope":"required","hashes":[{"alg":"SHA-512","content":"00"}],"purl":"pkg:maven/org.example/lib@1.9?type=jar","type":"library","bom-ref":"m","evidence":{"identity":{"field":"purl","confidence":1}}},
 			{"group":"","name":"Foo_Bar","version":"1.0","purl":"pkg:pypi/foo-bar@1.0","type":"library","bom-ref":"p"},
 			{"group":"debian","name":"libssl3","version":"3.0.11-1","purl":"pkg:deb/debian/libssl3@3.0.11-1?arch=amd64&distro=debian-12&distro_name=bookworm&upstream=openssl","type":"library","bom-ref":"d"}]}`,
-			[]string{"CVE-2024-0001 pkg:deb/debian/libssl3@3.0.11-1?arch=amd64&distro=debian-12&distro_name=bookworm&upstream=openssl", "GHSA-dddd-eeee-ffff pkg:maven/org.example/lib@1.9?type=jar", "PYSEC-2024-1 pkg:pypi/foo-bar@1.0"}, nil,
+			[]string{"CVE-2024-0001 pkg:deb/debian/libssl3@3.0.11-1?arch=amd64&distro=debian-12&distro_name=bookworm&upstream=openssl", "GHSA-dddd-eeee-ffff pkg:maven/org.example/lib@1.9?type=jar", "PYSEC-2024-1 pkg:pypi/foo-bar@1.0"},
+			nil,
 		},
 		"Docker Scout, SPDX": {
 			`{"spdxVersion":"SPDX-2.3","dataLicense":"CC0-1.0","SPDXID":"SPDXRef-DOCUMENT","name":"sbom","documentNamespace":"https://docker.com/docker-scout/x","creationInfo":{"created":"2024-05-01T00:00:00Z","creators":["Organization: Docker, Inc","Tool: docker-scout-1.8.0"]},
 			"packages":[
 			{"name":"openssl","SPDXID":"SPDXRef-1","versionInfo":"3.0.11-1","downloadLocation":"NOASSERTION","filesAnalyzed":false,"licenseDeclared":"NOASSERTION","externalRefs":[{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":"pkg:deb/debian/openssl@3.0.11-1?os_distro=bookworm&os_name=debian&os_version=12"}]},
 			{"name":"mystery","SPDXID":"SPDXRef-2","versionInfo":"1","downloadLocation":"NOASSERTION","externalRefs":[{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":"pkg:rpm/amzn/mystery@1-1.amzn2?os_name=amzn&os_version=2"}]}]}`,
-			[]string{"CVE-2024-0001 pkg:deb/debian/openssl@3.0.11-1?os_distro=bookworm&os_name=debian&os_version=12"}, []string{"pkg:rpm/amzn/mystery@1-1.amzn2?os_name=amzn&os_version=2"},
+			[]string{"CVE-2024-0001 pkg:deb/debian/openssl@3.0.11-1?os_distro=bookworm&os_name=debian&os_version=12"},
+			[]string{"pkg:rpm/amzn/mystery@1-1.amzn2?os_name=amzn&os_version=2"},
 		},
 		"Syft, SPDX": {
 			`{"spdxVersion":"SPDX-2.3","name":"rocky","packages":[{"name":"openssl-libs","SPDXID":"SPDXRef-a","versionInfo":"1:3.0.7-24.el9","supplier":"NOASSERTION","externalRefs":[
 			{"referenceCategory":"SECURITY","referenceType":"cpe23Type","referenceLocator":"cpe:2.3:a:openssl-libs:openssl-libs:1:*:*:*:*:*:*:*"},
 			{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":"pkg:rpm/rocky/openssl-libs@3.0.7-24.el9?arch=x86_64&epoch=1&upstream=openssl-3.0.7-24.el9.src.rpm&distro=rocky-9.3"}]},
 			{"name":"openssl-libs","SPDXID":"SPDXRef-b","versionInfo":"1:3.0.7-27.el9","externalRefs":[{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":"pkg:rpm/rocky/openssl-libs@3.0.7-27.el9?arch=x86_64&epoch=1&upstream=openssl-3.0.7-27.el9.src.rpm&distro=rocky-9.3"}]}]}`,
-			[]string{"RLSA-2024:1 pkg:rpm/rocky/openssl-libs@3.0.7-24.el9?arch=x86_64&epoch=1&upstream=openssl-3.0.7-24.el9.src.rpm&distro=rocky-9.3"}, nil,
+			[]string{"RLSA-2024:1 pkg:rpm/rocky/openssl-libs@3.0.7-24.el9?arch=x86_64&epoch=1&upstream=openssl-3.0.7-24.el9.src.rpm&distro=rocky-9.3"},
+			nil,
 		},
 		"without a release": {
 			`{"bomFormat":"CycloneDX","specVersion":"1.4","version":1,"components":[{"type":"library","name":"openssl","version":"3.0.11-1","purl":"pkg:deb/debian/openssl@3.0.11-1"}]}`,
-			nil, []string{"pkg:deb/debian/openssl@3.0.11-1"},
+			nil,
+			[]string{"pkg:deb/debian/openssl@3.0.11-1"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -52,6 +52,8 @@ func beChild(spec string) error {
 	switch parts[0] {
 	case "write":
 		return writeForever(ctx, s, parts[3])
+	case "judge":
+		return judgeEverything(ctx, s, func() { fmt.Println("judging") })
 	case "work":
 		fmt.Println("working")
 		return s.Queue().Run(ctx, queue.Handlers{"job": {Do: func(context.Context, queue.Work) error {
