@@ -85,6 +85,20 @@ func eachIn[T any](ctx context.Context, r reader, query string, before []any, li
 	return inPieces(r.d, query, before, list, func(query string, args []any) error { return r.each(ctx, query, args, scan) })
 }
 
+// eachNear is eachIn over sorted ids: query has {near} after the column. Where they lie
+// close together the whole stretch is read, which is far cheaper than to look up each:
+// scan asks wanted which of the ids it was given.
+func eachNear(ctx context.Context, r reader, query string, before []any, ids []int64, scan func(rows *sql.Rows, wanted func(int64) bool) error) error {
+	const few, close = 256, 4
+	if n := len(ids); n >= few && ids[n-1]-ids[0] < int64(close*n) {
+		wanted := func(id int64) bool { _, is := slices.BinarySearch(ids, id); return is }
+		return r.each(ctx, strings.Replace(query, "{near}", "BETWEEN ? AND ?", 1), append(slices.Clone(before), ids[0], ids[n-1]),
+			func(rows *sql.Rows) error { return scan(rows, wanted) })
+	}
+	all := func(int64) bool { return true }
+	return eachIn(ctx, r, strings.Replace(query, "{near}", "IN ({in})", 1), before, ids, func(rows *sql.Rows) error { return scan(rows, all) })
+}
+
 // execIn is exec over a list, as eachIn is each.
 func execIn[T any](ctx context.Context, t *tx, query string, before []any, list []T) error {
 	return inPieces(t.d, query, before, list, func(query string, args []any) error { return t.exec(ctx, query, args...) })

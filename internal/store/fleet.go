@@ -73,7 +73,7 @@ func (f *fleet) catchUp(ctx context.Context, r reader) error {
 // smaller one may appear later: there all that transactions wrote which were not over
 // at the last look is read again.
 func (f *fleet) changes(ctx context.Context, r reader) (to int64, images []int64, whole bool, err error) {
-	position := `SELECT COALESCE(max(seq), 0), COALESCE(min(seq), 0) FROM fleet_log`
+	position := `SELECT COALESCE((SELECT max(seq) FROM fleet_log), 0), COALESCE((SELECT min(seq) FROM fleet_log), 0)`
 	since := `SELECT image_id FROM fleet_log WHERE seq > ?`
 	if r.d == postgres {
 		position = `SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, COALESCE((SELECT xid FROM fleet_log ORDER BY seq LIMIT 1), 0)`
@@ -234,6 +234,14 @@ func (f *fleet) forget(id int32) {
 	delete(f.lists, id)
 }
 
+// indexes are those that list an image.
+func (f *fleet) indexes(image int32) []int32 {
+	if int(image) >= len(f.member) || !f.member[image] {
+		return nil
+	}
+	return f.listed[image]
+}
+
 func (f *fleet) chainOf(image int32) int32 {
 	if int(image) >= len(f.chain) {
 		return 0
@@ -277,7 +285,7 @@ func (t *tx) logTouched(ctx context.Context) error {
 func (s *Store) trimFleetLog(ctx context.Context) error {
 	var first, last int64
 	err := s.view(ctx, "measure the log of the fleet", func(r reader) error {
-		return r.row(ctx, `SELECT COALESCE(min(seq), 0), COALESCE(max(seq), 0) FROM fleet_log`).Scan(&first, &last)
+		return r.row(ctx, `SELECT COALESCE((SELECT min(seq) FROM fleet_log), 0), COALESCE((SELECT max(seq) FROM fleet_log), 0)`).Scan(&first, &last)
 	})
 	if err != nil || last-first < 2*logKept {
 		return err

@@ -73,23 +73,25 @@ func (f *finder) pointings(ctx context.Context, images []int64) ([]pointing, err
 		text string
 		args []any
 	}
-	questions := []question{{now + `t.gone = 0 AND t.image_id IN ({in})`, nil}}
+	questions := []question{{now + `t.gone = 0 AND t.image_id {near}`, nil}}
 	if f.q.Gone {
-		questions = []question{{now + `t.image_id IN ({in})`, nil}, {then + `m.image_id IN ({in})`, nil}}
+		questions = []question{{now + `t.image_id {near}`, nil}, {then + `m.image_id {near}`, nil}}
 	}
 	if f.q.AsOf != nil {
 		at := millis(*f.q.AsOf)
 		questions = []question{
-			{now + `t.since <= ? AND (t.gone = 0 OR t.gone > ?) AND t.image_id IN ({in})`, []any{at, at}},
-			{then + `m.from_at <= ? AND m.to_at > ? AND m.image_id IN ({in})`, []any{at, at}},
+			{now + `t.since <= ? AND (t.gone = 0 OR t.gone > ?) AND t.image_id {near}`, []any{at, at}},
+			{then + `m.from_at <= ? AND m.to_at > ? AND m.image_id {near}`, []any{at, at}},
 		}
 	}
-	var all []pointing
+	all := make([]pointing, 0, len(images))
 	for _, q := range questions {
-		err := eachIn(ctx, f.r, q.text, q.args, images, func(rows *sql.Rows) error {
+		err := eachNear(ctx, f.r, q.text, q.args, slices.Sorted(slices.Values(images)), func(rows *sql.Rows, wanted func(int64) bool) error {
 			var p pointing
 			err := rows.Scan(&p.tag, &p.repo, &p.image, &p.name, &p.since, &p.until)
-			all = append(all, p)
+			if wanted(p.image) {
+				all = append(all, p)
+			}
 			return err
 		})
 		if err != nil {
@@ -101,25 +103,27 @@ func (f *finder) pointings(ctx context.Context, images []int64) ([]pointing, err
 
 // indexesOf finds the indexes that list images: index -> its members among them, the
 // first listed first.
-func (f *finder) indexesOf(ctx context.Context, images []int64) (map[int64][]int64, error) {
-	type member struct{ position, image int64 }
-	byIndex := map[int64][]member{}
-	err := eachIn(ctx, f.r, `
-		SELECT m.index_id, m.position, i.id FROM image i JOIN index_member m ON m.digest = i.digest
-		WHERE m.kind IN ('', 'image') AND i.id IN ({in})`, nil, images, func(rows *sql.Rows) error {
-		var index int64
-		var m member
-		err := rows.Scan(&index, &m.position, &m.image)
-		byIndex[index] = append(byIndex[index], m)
-		return err
-	})
-	out := make(map[int64][]int64, len(byIndex))
-	for index, members := range byIndex {
-		slices.SortFunc(members, func(a, b member) int { return cmp.Compare(a.position, b.position) })
-		for _, m := range members {
-			out[index] = append(out[index], m.image)
+func (f *finder) indexesOf(ctx context.Context, images []int64) (out map[int64][]int64, err error) {
+	out = map[int64][]int64{}
+	err = f.s.useFleet(ctx, f.r, func(fl *fleet) error {
+		among := make(map[int32]bool, len(images))
+		for _, id := range images {
+			among[int32(id)] = true //nolint:gosec // fewer images than 2^31
 		}
-	}
+		for image := range among {
+			for _, index := range fl.indexes(image) {
+				if out[int64(index)] != nil {
+					continue
+				}
+				for _, member := range fl.lists[index] {
+					if among[member] {
+						out[int64(index)] = append(out[int64(index)], int64(member))
+					}
+				}
+			}
+		}
+		return nil
+	})
 	return out, err
 }
 
@@ -203,16 +207,19 @@ func (f *finder) countPast(ctx context.Context, images *bitset.BitSet) (n invent
 	return n, nil
 }
 
-// batches cuts a set into lists that one question can name.
+// batches cuts a set into lists: a short one first, for most who ask want a page.
 func batches(images *bitset.BitSet) func(yield func([]int64) bool) {
+	const short, long = 128, 4096
 	return func(yield func([]int64) bool) {
-		batch := make([]int64, 0, inSize)
+		size := short
+		batch := make([]int64, 0, size)
 		for i := range images.EachSet() {
-			if batch = append(batch, int64(i)); len(batch) == inSize { //nolint:gosec // ids are positive
+			if batch = append(batch, int64(i)); len(batch) == size { //nolint:gosec // ids are positive
 				if !yield(batch) {
 					return
 				}
-				batch = make([]int64, 0, inSize)
+				size = long
+				batch = make([]int64, 0, size)
 			}
 		}
 		if len(batch) > 0 {
@@ -307,7 +314,7 @@ func (f *finder) facts(ctx context.Context, found []pointing, indexes map[int64]
 		}
 	}
 	facts := make(map[int64]fact, len(images))
-	err := eachIn(ctx, f.r, `SELECT id, digest, platform FROM image WHERE id IN ({in})`, nil, slices.Sorted(maps.Keys(images)), func(rows *sql.Rows) error {
+	err := eachNear(ctx, f.r, `SELECT id, digest, platform FROM image WHERE id {near}`, nil, slices.Sorted(maps.Keys(images)), func(rows *sql.Rows, _ func(int64) bool) error {
 		var id int64
 		var one fact
 		err := rows.Scan(&id, &one.digest, &one.platform)

@@ -141,13 +141,11 @@ func (f *fleet) reach(images *bitset.BitSet) (n inventory.Reach) {
 		image := int32(i) //nolint:gosec // fewer images than 2^31
 		live := f.tags[image] > 0
 		n.Tags += int(f.tags[image])
-		if f.member[image] {
-			for _, index := range f.listed[image] {
-				live = live || f.tags[index] > 0
-				if !counted[index] {
-					counted[index] = true
-					n.Tags += int(f.tags[index])
-				}
+		for _, index := range f.indexes(image) {
+			live = live || f.tags[index] > 0
+			if !counted[index] {
+				counted[index] = true
+				n.Tags += int(f.tags[index])
 			}
 		}
 		if live {

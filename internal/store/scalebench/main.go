@@ -2,7 +2,7 @@
 // measures what questions cost: how far a new advisory reaches and whom first, who has a
 // package, the report of an image, a feed. It is a measuring tool and no part of Tallyman.
 //
-//	scalebench -images 100000 -osv DIR [-data DIR | -database postgres://…] [-keep]
+//	scalebench -images 100000 -osv DIR [-data DIR | -database postgres://…] [-built]
 //
 // The fleet: 100 distribution bases, 5,000 bases of teams on them, and one layer of its own
 // for every image; about 400 packages an image; one image in twenty rewrites the database
@@ -48,6 +48,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fs.IntVar(&b.feed, "feed", 300_000, "advisories made after them")
 	fs.StringVar(&b.dir, "data", "", "data directory that stays; empty = one that goes")
 	fs.IntVar(&b.each, "each", 50, "advisories measured of every reach")
+	built := fs.Bool("built", false, "the ledger is there from an earlier run of as many images: only ask")
 	database := fs.String("database", "", "postgres://…; empty = SQLite in the data directory")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -67,6 +68,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer b.store.Close() //nolint:errcheck // nothing is written any more
 	b.made = newFleet(b.images)
+	if *built {
+		return b.questions(ctx)
+	}
 	if err := b.build(ctx, *database); err != nil {
 		return err
 	}
