@@ -127,6 +127,11 @@ func (p *platform) recount(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "recount", slog.Any("error", err))
 		}
+		if !more && err == nil {
+			if err := p.store.Tidy(ctx); err != nil && ctx.Err() == nil {
+				p.log.WarnContext(ctx, "tidy the ledger", slog.Any("error", err))
+			}
+		}
 		if !more || err != nil {
 			if err := wait(ctx, recountEvery); err != nil {
 				return nil //nolint:nilerr // the end of the process is no failure
