@@ -153,7 +153,7 @@ func (d *farDesk) Adopt(ctx context.Context, in inventory.Integration, secrets i
 
 // Known implements desk.
 func (d *farDesk) Known(_ context.Context, t target) (target, error) {
-	t.in.ID = d.Watcher.Peek(t.in)
+	t.in.ID = d.Peek(t.in)
 	return t, nil
 }
 
@@ -217,7 +217,7 @@ func (*farDesk) settle(context.Context) error { return nil }
 func (d *farDesk) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := d.Watcher.Close(ctx); err != nil {
+	if err := d.Close(ctx); err != nil {
 		d.log.Debug("the watcher's name is not freed", slog.Any("error", err))
 	}
 }

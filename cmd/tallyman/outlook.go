@@ -22,29 +22,40 @@ type outlook struct {
 
 // openOutlook opens the desk that the settings name.
 func (a *app) openOutlook(ctx context.Context, w watching) (*outlook, error) {
-	o := &outlook{log: a.log}
+	o, open := &outlook{log: a.log}, a.openNear
 	if a.cfg.Server != "" {
-		d, err := a.openFarDesk(ctx, w)
-		if err != nil {
-			return nil, err
-		}
-		o.desk, o.alive = d, d.alive
-	} else {
-		p, err := a.openPlatform(ctx)
-		if err != nil {
-			return nil, err
-		}
-		o.desk = localDesk{p.store, p}
-		if a.cfg.Database != "" && w.name != "" {
-			if o.alive, err = a.holdName(ctx, p, w.name); err != nil {
-				p.close()
-				return nil, err
-			}
-		}
+		open = a.openFar
+	}
+	if err := open(ctx, w, o); err != nil {
+		return nil, err
 	}
 	o.registries = newRegistries(o.desk, a.log)
 	o.registries.looks = w.looks
 	return o, nil
+}
+
+func (a *app) openFar(ctx context.Context, w watching, o *outlook) error {
+	d, err := a.openFarDesk(ctx, w)
+	if err != nil {
+		return err
+	}
+	o.desk, o.alive = d, d.alive
+	return nil
+}
+
+func (a *app) openNear(ctx context.Context, w watching, o *outlook) error {
+	p, err := a.openPlatform(ctx)
+	if err != nil {
+		return err
+	}
+	o.desk = localDesk{p.store, p}
+	if a.cfg.Database == "" || w.name == "" {
+		return nil
+	}
+	if o.alive, err = a.holdName(ctx, p, w.name); err != nil {
+		p.close()
+	}
+	return err
 }
 
 const (

@@ -39,7 +39,7 @@ func (a *app) showPayload(w *watching, to string) (done func(), err error) {
 		return nil, inventory.Errorf(inventory.ErrForbidden, "--print-payload=%s: %w", to, cause(err)).WithRemedy("name a file that this user may write")
 	}
 	w.payload = file
-	return func() { file.Close() }, nil //nolint:errcheck // it is only shown
+	return func() { file.Close() }, nil
 }
 
 // payloadPrinter writes what is sent, one JSON object a line, with the records of layers

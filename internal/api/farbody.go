@@ -44,8 +44,7 @@ func unpackFar(body io.Reader, encoding string) ([]byte, error) {
 		if err != nil {
 			return nil, farBodyError(err)
 		}
-		defer zr.Close()
-		body = zr
+		body = zr // closing it would only say again what reading says
 	case "zstd":
 		zr, err := zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(inventory.FarBodyUnpacked), zstd.WithDecoderMaxWindow(8<<20))
 		if err != nil {

@@ -77,7 +77,6 @@ func newIngest(far *Far, hub *Hub) *ingest {
 type session struct {
 	watcher, holder, token string
 	bound                  []string // integrations that the token is bound to
-	indexer                int
 }
 
 // leaseHolder is its name on leases of layers.
