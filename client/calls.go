@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -111,6 +112,9 @@ func imageQuery(f TagFilter) url.Values {
 		if value {
 			q.Set(name, "true")
 		}
+	}
+	if f.AsOf != nil {
+		q.Set("as_of", f.AsOf.UTC().Format(time.RFC3339))
 	}
 	if f.Limit > 0 {
 		q.Set("limit", strconv.Itoa(f.Limit))

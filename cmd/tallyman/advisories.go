@@ -101,9 +101,10 @@ func (a *app) uploadAdvisories(ctx context.Context, paths []string) error {
 func newAdvisoriesStatus(a *app) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "How many advisories are known, and how old that knowledge is",
-		Args:  cobra.NoArgs,
+		Use:     "status",
+		Short:   "How many advisories are known, and how old that knowledge is",
+		Example: "  tallyman advisories status --format json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return show(a, cmd, format, (*client.Client).Advisories, a.advisoryLines)
 		},

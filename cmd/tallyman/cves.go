@@ -54,7 +54,7 @@ sbom:FILE assesses a CycloneDX or SPDX document of any tool.`,
 	f.BoolVar(&o.filter.KEV, "only-cisa-kev", false, "only flaws known to be exploited")
 	f.BoolVar(&o.filter.OnlyBase, "only-base", false, "only what the base image brought")
 	f.BoolVar(&o.filter.IgnoreBase, "ignore-base", false, "without what the base image brought")
-	f.IntVar(&o.layer, "layer", -1, "only what this layer introduced, by its index")
+	f.IntVar(&o.layer, "layer", 0, "only what this layer introduced, by its index")
 	f.BoolVar(&o.show.EPSS, "epss", false, "show exploit prediction scores")
 	f.BoolVar(&o.show.Locations, "locations", false, "show files and layers")
 	f.BoolVar(&o.show.Details, "details", false, "show summaries and why each finding matches")
@@ -66,7 +66,7 @@ func (a *app) cves(cmd *cobra.Command, ref string, o *cvesFlags) error {
 	if err := oneFormat(cmd, o.format, report.Formats()...); err != nil {
 		return err
 	}
-	filter, err := o.read()
+	filter, err := o.read(cmd.Flags().Changed("layer"))
 	if err != nil {
 		return err
 	}
@@ -86,14 +86,29 @@ func (a *app) cves(cmd *cobra.Command, ref string, o *cvesFlags) error {
 	if err := a.output(o.output, func(w io.Writer) error { return report.Write(w, o.format, left, o.show) }); err != nil {
 		return err
 	}
-	if o.exitCode && left.Summary.Total() > 0 {
+	if n := len(left.Unknown); n > 0 && (o.format != "table" || o.output != "") {
+		a.say("%d packages are not assessed: no advisories cover them", n)
+	}
+	return o.verdict(left)
+}
+
+// verdict is what the report means for a pipeline. Without any advisories nothing can be
+// said, and that is no pass.
+func (o *cvesFlags) verdict(left inventory.Report) error {
+	switch {
+	case !o.exitCode:
+		return nil
+	case left.Summary.Total() > 0:
 		return &codeError{code: exitFindings}
+	case left.AdvisoriesAsOf == nil && len(left.Unknown) > 0:
+		return &codeError{exitIncomplete, inventory.Errorf(inventory.ErrUnavailable, "no advisories are known: whether %s has findings cannot be said", left.Reference).
+			WithRemedy("take some in: tallyman advisories sync")}
 	}
 	return nil
 }
 
 // read puts the filter together and refuses what cannot be meant.
-func (o *cvesFlags) read() (*report.Filter, error) {
+func (o *cvesFlags) read(oneLayer bool) (*report.Filter, error) {
 	f := o.filter
 	f.Severities, f.Types, f.IDs = split(o.severities), split(o.types), split(o.ids)
 	if o.pkg != "" {
@@ -103,7 +118,7 @@ func (o *cvesFlags) read() (*report.Filter, error) {
 		}
 		f.Package = re
 	}
-	if o.layer >= 0 {
+	if oneLayer {
 		f.Layer = &o.layer
 	}
 	return &f, f.Validate()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
@@ -31,6 +32,16 @@ func (e *codeError) Error() string {
 }
 
 func (e *codeError) Unwrap() error { return e.err }
+
+// about puts the name of the thing before a sentence that does not say it, and keeps its
+// kind and remedy.
+func about(what string, err error) error {
+	var e *inventory.Error
+	if !errors.As(err, &e) || strings.Contains(e.Msg, what) {
+		return err
+	}
+	return &inventory.Error{Kind: e.Kind, Msg: what + ": " + e.Msg, Remedy: e.Remedy, Err: err}
+}
 
 // exit prints err for people, one sentence and what to do, and returns the exit code.
 func (a *app) exit(err error) int {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,12 +15,17 @@ import (
 
 func newImages(a *app) *cobra.Command {
 	var f inventory.TagFilter
-	var format, tag string
+	var format, tag, asOf string
 	cmd := &cobra.Command{
 		Use:   "images",
 		Short: "The inventory: one row a tag",
+		Long: `Prints the tags that are there, with what is known of their images.
+
+With --as-of the tags are those of that moment (of a date: its end, UTC) with what they
+pointed to then; states and findings are by what is known today.`,
 		Example: `  tallyman images
   tallyman images --repository docker-local --state failed
+  tallyman images --as-of 2026-03-01
   tallyman images --format jsonl`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -28,6 +34,14 @@ func newImages(a *app) *cobra.Command {
 			}
 			if err := oneState(f.State); err != nil {
 				return err
+			}
+			if asOf != "" {
+				at, err := moment(asOf)
+				if err != nil {
+					return err
+				}
+				f.AsOf = &at
+				a.say("tags as they were at %s; states and findings by what is known today", at.Format(time.RFC3339))
 			}
 			api, done, err := a.backend(cmd.Context())
 			if err != nil {
@@ -44,6 +58,7 @@ func newImages(a *app) *cobra.Command {
 	fl.StringVar(&tag, "tag", "", "only tags of exactly this name")
 	fl.StringVar(&f.State, "state", "", "waiting, analysed, failed or unsupported")
 	fl.BoolVar(&f.Gone, "gone", false, "gone tags too")
+	fl.StringVar(&asOf, "as-of", "", "the tags as they were then: 2026-03-01, or with the time")
 	fl.StringVar(&format, "format", "table", "table, json or jsonl")
 	return cmd
 }

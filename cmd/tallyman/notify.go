@@ -85,7 +85,7 @@ Kinds of news: ` + strings.Join(inventory.NewsKinds[:], ", ") + `.`,
 	f.BoolVar(&c.secretStdin, "secret-stdin", false, "read the secret of a webhook, or the password of mail, from standard input")
 	f.StringSliceVar(&c.rule.Events, "on", []string{
 		inventory.NewsNew, inventory.NewsKEV, inventory.NewsImageFailed,
-		inventory.NewsIntegrationBroken, inventory.NewsFeedStale,
+		inventory.NewsIntegrationBroken, inventory.NewsFeedStale, inventory.NewsWatch,
 	}, "kinds of news")
 	f.StringVar(&c.rule.Repository, "repository", "", "only of these repositories: KEY, KEY/team/* (default: all)")
 	f.StringVar(&c.rule.Severity, "severity", inventory.High, "only flaws at least this bad")
@@ -203,9 +203,10 @@ func orElse(s, other string) string {
 
 func newNotifyTest(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "test NAME",
-		Short: "Send a test message and say what the receiver answered",
-		Args:  exactly("NAME"),
+		Use:     "test NAME",
+		Short:   "Send a test message and say what the receiver answered",
+		Example: "  tallyman notify test team",
+		Args:    exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, done, err := a.backend(cmd.Context())
 			if err != nil {
@@ -227,9 +228,10 @@ func newNotifyTest(a *app) *cobra.Command {
 
 func newNotifyRemove(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "remove NAME",
-		Short: "Remove a channel with its messages, also those that wait",
-		Args:  exactly("NAME"),
+		Use:     "remove NAME",
+		Short:   "Remove a channel with its messages, also those that wait",
+		Example: "  tallyman notify remove team",
+		Args:    exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, done, err := a.backend(cmd.Context())
 			if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -45,7 +46,8 @@ type platform struct {
 
 // openPlatform opens the ledger that the settings name and ties everything to it.
 func (a *app) openPlatform(ctx context.Context) (*platform, error) {
-	key, letGo, err := a.sealKey()
+	a.sayEmpty()
+	key, letGo, err := a.sealKey(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -86,9 +88,20 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	return p, nil
 }
 
+// sayEmpty explains a database file without content: SQLite takes it for a new one.
+func (a *app) sayEmpty() {
+	if a.cfg.Database != "" {
+		return
+	}
+	path := filepath.Join(a.cfg.Data, store.FileName)
+	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
+		a.say("%s is empty: a new ledger begins in it; if it held one, bring it back from a backup", path)
+	}
+}
+
 // sealKey is the key from the environment, else the file in the data directory, which is
-// held until letGo.
-func (a *app) sealKey() (key seal.Key, letGo func() error, err error) {
+// held until letGo. Where there is none it is made, unless that would open nothing.
+func (a *app) sealKey(ctx context.Context) (key seal.Key, letGo func() error, err error) {
 	text, err := config.Secret(a.env, "TALLYMAN_KEY")
 	if err != nil {
 		return seal.Key{}, nil, err
@@ -101,6 +114,9 @@ func (a *app) sealKey() (key seal.Key, letGo func() error, err error) {
 		return seal.Key{}, nil, inventory.Errorf(inventory.ErrForbidden, "data directory %s: %w", a.cfg.Data, err).
 			WithRemedy("give a directory that this user (uid %d) may write to with --data", os.Getuid())
 	}
+	if err := a.keyIsGone(ctx); err != nil {
+		return seal.Key{}, nil, err
+	}
 	if letGo, err = seal.Hold(a.cfg.Data); err != nil {
 		return seal.Key{}, nil, err
 	}
@@ -108,6 +124,26 @@ func (a *app) sealKey() (key seal.Key, letGo func() error, err error) {
 		return seal.Key{}, nil, errors.Join(err, letGo())
 	}
 	return key, letGo, nil
+}
+
+// keyIsGone refuses to go on without the key of what the database keeps sealed.
+func (a *app) keyIsGone(ctx context.Context) error {
+	file := filepath.Join(a.cfg.Data, seal.FileName)
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) || !a.hasDatabase() {
+		return nil
+	}
+	sealed, err := store.HasSealed(ctx, store.Options{Dir: a.cfg.Data, URL: a.cfg.Database, Logger: a.log, KeysOf: match.KeysOf})
+	if err != nil || !sealed {
+		return err
+	}
+	return inventory.Errorf(inventory.ErrInvalid, "the database keeps sealed credentials, and their key is not there: no file %s, no TALLYMAN_KEY", file).
+		WithRemedy("bring the key file back from a backup, or give the key of the other servers of this database with TALLYMAN_KEY")
+}
+
+// hasDatabase tells whether there may be a database already.
+func (a *app) hasDatabase() bool {
+	_, err := os.Stat(filepath.Join(a.cfg.Data, store.FileName))
+	return a.cfg.Database != "" || err == nil
 }
 
 // local is the API in this process, as the administrator of this machine.

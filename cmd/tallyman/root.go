@@ -1,9 +1,9 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
+
+	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
 // newRoot is the command tree; each child has a file of its own name.
@@ -21,10 +21,11 @@ Exit codes: 0 fine, 1 error, 2 findings (when asked with --exit-code), 3 incompl
   tallyman integration add acme --url https://acme.jfrog.io --repositories docker-local
   tallyman images
   tallyman cves acme.jfrog.io/docker-local/team/app:1.0`,
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.configure(cmd) },
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
+		SilenceErrors:              true,
+		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
+		PersistentPreRunE:          func(cmd *cobra.Command, _ []string) error { return a.configure(cmd) },
 	}
 	f := root.PersistentFlags()
 	f.String("data", "", "data directory: embedded store, key, lock (TALLYMAN_DATA)")
@@ -44,21 +45,28 @@ Exit codes: 0 fine, 1 error, 2 findings (when asked with --exit-code), 3 incompl
 		newWatch(a), newAgent(a), newContainer(a),
 	)
 	strictGroups(root)
+	tellExitCodes(root)
 	return root
 }
 
 // strictGroups makes a command that only groups others refuse what it does not know,
 // where cobra would print help and call it fine.
-func strictGroups(cmd *cobra.Command) {
-	for _, c := range cmd.Commands() {
-		strictGroups(c)
-		if c.HasSubCommands() && !c.Runnable() {
-			c.RunE = func(cmd *cobra.Command, args []string) error {
-				if len(args) > 0 {
-					return usageError(cmd, fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath()))
-				}
-				return cmd.Help()
-			}
+func strictGroups(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		strictGroups(sub)
+	}
+	if !c.HasSubCommands() || c.Runnable() {
+		return
+	}
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
 		}
+		err := inventory.Errorf(inventory.ErrInvalid, "unknown command %q for %q", args[0], cmd.CommandPath())
+		if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+			return err.WithRemedy("is it `%s %s`? `%s --help` lists all", cmd.CommandPath(), like[0], cmd.CommandPath())
+		}
+		return err.WithRemedy("`%s --help` lists them", cmd.CommandPath())
 	}
 }

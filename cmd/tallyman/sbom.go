@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -55,7 +56,7 @@ func (a *app) output(path string, write func(io.Writer) error) error {
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".tallyman-*")
 	if err != nil {
-		return inventory.Errorf(inventory.ErrInvalid, "write %s: %w", path, err)
+		return unwritable(path, err)
 	}
 	defer os.Remove(f.Name())
 	if err := write(f); err != nil {
@@ -69,7 +70,19 @@ func (a *app) output(path string, write func(io.Writer) error) error {
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return unwritable(path, err)
+	}
+	return nil
+}
+
+// unwritable tells why a file cannot be made, without the name that it has until it is whole.
+func unwritable(path string, err error) error {
+	if inner := errors.Unwrap(err); inner != nil {
+		err = inner
+	}
+	return inventory.Errorf(inventory.ErrInvalid, "write %s: %w", path, err).
+		WithRemedy("name a file in a directory that is there and that this user may write to")
 }
 
 // sbomFormats are the formats that the API offers besides its own JSON.

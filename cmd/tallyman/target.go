@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -164,12 +163,15 @@ func (a *app) indexed(ctx context.Context, api *client.Client, ref string, t *ta
 	}
 	src, err := oci.OpenReference(ctx, ref, o)
 	if err != nil {
-		return d, err
+		for _, kind := range []string{"archive:", "oci-dir:"} {
+			ref = strings.TrimPrefix(ref, kind)
+		}
+		return d, about(ref, err)
 	}
 	defer src.Close() //nolint:errcheck // it was only read
 	got, err := index.Local(ctx, src, src.Ref, t.platform, index.Options{Logger: a.log})
 	if err != nil {
-		return d, fmt.Errorf("index %s: %w", ref, err)
+		return d, about(ref, err)
 	}
 	d.Image = got.Image
 	d.SBOM = sbom.Of(src.Name, got.Image, got.Packages, nil)
@@ -207,7 +209,7 @@ func (a *app) readBOM(ctx context.Context, api *client.Client, name string) (d i
 	}
 	packages, err := sbom.Read(in)
 	if err != nil {
-		return d, fmt.Errorf("%s: %w", reference, err)
+		return d, about(reference, err)
 	}
 	placed := make([]inventory.Placed, len(packages))
 	for i, p := range packages {

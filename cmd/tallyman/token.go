@@ -76,9 +76,10 @@ func oneScope(scope string) error {
 func newTokenList(a *app) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List tokens, without their secrets",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Short:   "List tokens, without their secrets",
+		Example: "  tallyman token list --format json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return show(a, cmd, format, (*client.Client).Tokens, a.tokenTable)
 		},

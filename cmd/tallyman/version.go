@@ -38,9 +38,10 @@ func buildVersion() versionInfo {
 func newVersion(a *app) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of this binary",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the version of this binary",
+		Example: "  tallyman version --format json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := oneFormat(cmd, format, "table", "json"); err != nil {
 				return err

@@ -13,6 +13,7 @@ import (
 func newWhoHas(a *app) *cobra.Command {
 	var ask inventory.WhoHas
 	var asOf, format string
+	var saved savedFlags
 	cmd := &cobra.Command{
 		Use:   "who-has WHAT",
 		Short: "Which tags hold a package, a flaw or a file",
@@ -23,16 +24,27 @@ package that it was built from.
 
 The count is exact and comes first. With --as-of the tags are those of that moment (of a
 date: its end, UTC) with what they pointed to then; findings are by what is known today.
-STATE is gone where the tag was deleted or points elsewhere by now.`,
+STATE is gone where the tag was deleted or points elsewhere by now.
+
+With --watch NAME the question is saved, too: every image that is analysed later is asked,
+and the first time that one has it an event is raised, which channels are told of
+(tallyman notify). --watches lists the saved questions, --unwatch NAME forgets one.`,
 		Example: `  tallyman who-has 'openssl <3.0.12'
   tallyman who-has 'pkg:npm/lodash >=4.0, <4.17.21' --format json
   tallyman who-has log4j-core --ecosystem Maven
   tallyman who-has CVE-2021-44228 --as-of 2026-03-01
-  tallyman who-has sha256:6c198fa8…`,
-		Args: exactly("WHAT"),
+  tallyman who-has sha256:6c198fa8…
+  tallyman who-has 'xz-utils >=5.6.0, <5.6.2' --watch xz-backdoor`,
+		Args: saved.args,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return a.savedWatches(cmd, format, saved)
+			}
 			if err := oneFormat(cmd, format, "table", "json", "jsonl"); err != nil {
 				return err
+			}
+			if saved.name != "" && (asOf != "" || ask.Gone) {
+				return inventory.Errorf(inventory.ErrInvalid, "--watch looks ahead, --as-of and --gone look back").WithRemedy("ask the one, then the other")
 			}
 			ask.Query = args[0]
 			if asOf != "" {
@@ -47,6 +59,12 @@ STATE is gone where the tag was deleted or points elsewhere by now.`,
 				return err
 			}
 			defer done()
+			if saved.name != "" {
+				if _, err := api.AddWatch(cmd.Context(), inventory.Watch{Name: saved.name, Query: ask.Query, Ecosystem: ask.Ecosystem}); err != nil {
+					return err
+				}
+				a.say("watch %s is saved: images that come later are asked", saved.name)
+			}
 			head, rows, err := api.EachHolder(cmd.Context(), ask)
 			if err != nil {
 				return err
@@ -58,6 +76,9 @@ STATE is gone where the tag was deleted or points elsewhere by now.`,
 	f.StringVar(&ask.Ecosystem, "ecosystem", "", "only packages of this ecosystem: Debian, Debian:12, npm, …")
 	f.StringVar(&asOf, "as-of", "", "the tags as they were then: 2026-03-01, or with the time")
 	f.BoolVar(&ask.Gone, "gone", false, "tags that held it once, too")
+	f.StringVar(&saved.name, "watch", "", "save the question under this name: later images are asked, too")
+	f.BoolVar(&saved.list, "watches", false, "list the saved questions")
+	f.StringVar(&saved.forget, "unwatch", "", "forget the saved question of this name")
 	f.StringVar(&format, "format", "table", "table, json or jsonl")
 	return cmd
 }

@@ -72,6 +72,7 @@ func (p *platform) workJobs(ctx context.Context, x *fetcher, j jobs) error {
 	handlers := p.teller.handlers()
 	handlers[store.JobIndex] = queue.Handler{Do: p.indexer(x, ix), Failed: p.indexFailed, Timeout: time.Hour, MaxAttempts: j.attempts}
 	handlers[store.JobMatch] = queue.Handler{Do: p.match, Timeout: 10 * time.Minute, Again: true}
+	handlers[store.JobSpot] = queue.Handler{Do: p.spot, Timeout: 10 * time.Minute}
 	maps.Copy(handlers, j.handlers)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.recount(ctx) })
@@ -257,6 +258,15 @@ func (p *platform) match(ctx context.Context, w queue.Work) error {
 		return err
 	}
 	return p.matcher.Image(ctx, digest)
+}
+
+// spot asks the watches of one image that was analysed.
+func (p *platform) spot(ctx context.Context, w queue.Work) error {
+	digest, err := digestOf(w)
+	if err != nil {
+		return err
+	}
+	return p.api.AskWatches(ctx, digest)
 }
 
 func digestOf(w queue.Work) (string, error) {

@@ -20,6 +20,7 @@ type Store interface {
 	AssessStore
 	AdviceStore
 	ExceptionStore
+	WatchStore
 	AccountStore
 	BindingStore
 	Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagPage, error)

@@ -86,6 +86,13 @@ func tagFilter(q url.Values) (inventory.TagFilter, error) {
 	if f.Image != "" && f.Key == "" {
 		return f, invalid("image needs repository: the key that the image is in")
 	}
+	if s := q.Get("as_of"); s != "" {
+		at, err := readMoment(s)
+		if err != nil {
+			return f, err
+		}
+		f.AsOf = &at
+	}
 	for name, to := range map[string]*bool{"fixable": &f.Fixable, "gone": &f.Gone, "newest": &f.Newest} {
 		if s := q.Get(name); s != "" {
 			v, err := strconv.ParseBool(s)

@@ -22,6 +22,9 @@ func digest(c string) string { return "sha256:" + strings.Repeat(c, 64) }
 
 // ledger is a store in memory with one integration and one image.
 type ledger struct {
+	watches []inventory.Watch
+	spotted []string
+	content inventory.ImageContent
 	bound   map[string][]string
 	mu      sync.Mutex
 	in      []inventory.Integration

@@ -169,9 +169,28 @@ func (q question) packages() inventory.PackageQuery {
 	if lower != q.name {
 		out.Names = append(out.Names, lower)
 	}
-	folded := regexp.MustCompile(`[-_.]+`).ReplaceAllString(lower, "-")
-	out.Keys = []inventory.AffectedKey{{Ecosystem: "PyPI", Name: folded}}
+	out.Keys = []inventory.AffectedKey{{Ecosystem: pypi, Name: folded(lower)}}
 	return out
+}
+
+// pypi takes "Foo_Bar" and "foo-bar" for one name.
+const pypi = "PyPI"
+
+func folded(lower string) string { return regexp.MustCompile(`[-_.]+`).ReplaceAllString(lower, "-") }
+
+// named tells whether a package has the name that is asked for, as the ledger finds it by
+// packages: in full, by its source package, or by the last part of a longer name.
+func (q question) named(p inventory.Package) bool {
+	if q.purl != "" {
+		rest, ok := strings.CutPrefix(p.PURL, q.purl)
+		return ok && (rest == "" || rest[0] == '@' || rest[0] == '?')
+	}
+	for _, name := range q.packages().Names {
+		if p.Name == name || p.SourceName == name || strings.HasSuffix(p.Name, ":"+name) || strings.HasSuffix(p.Name, "/"+name) {
+			return true
+		}
+	}
+	return p.Ecosystem == pypi && folded(strings.ToLower(p.Name)) == folded(strings.ToLower(q.name))
 }
 
 // versionOf is the version of p that the question speaks of: a name may be that of the

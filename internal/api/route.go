@@ -48,6 +48,7 @@ func imageParameters() []parameter {
 		{"fixable", "boolean", false, "only images with a finding that has a fix"},
 		{"gone", "boolean", false, "gone tags too"},
 		{"newest", "boolean", false, "only the newest tag of each repository"},
+		{"as_of", "string", false, "the tags as they were then, by name: 2026-03-01, or with the time; states and findings are by what is known today"},
 		{"sort", "string", false, "name (default), pushed or severity"},
 		{"after", "string", false, "cursor: next of the page before"},
 		{"limit", "integer", false, "rows of a page, at most 1000 (default 100)"},
@@ -57,7 +58,7 @@ func imageParameters() []parameter {
 
 // routes is the whole of /api/v1.
 func routes() []route {
-	all := [][]route{integrationRoutes(), imageRoutes(), searchRoutes(), explainRoutes(), exceptionRoutes(), assessRoutes(), adviceRoutes(), machineRoutes(), channelRoutes(), accountRoutes(), ingestRoutes()}
+	all := [][]route{integrationRoutes(), imageRoutes(), searchRoutes(), watchRoutes(), explainRoutes(), exceptionRoutes(), assessRoutes(), adviceRoutes(), machineRoutes(), channelRoutes(), accountRoutes(), ingestRoutes()}
 	var out []route
 	for _, some := range all {
 		out = append(out, some...)

@@ -92,7 +92,7 @@ func Load(env Env, file string) (Config, error) {
 	}
 	for name, field := range map[string]*string{
 		"TALLYMAN_DATA": &c.Data, "TALLYMAN_DATABASE": &c.Database, "TALLYMAN_SERVER": &c.Server,
-		"TALLYMAN_TOKEN_FILE": &c.TokenFile, "TALLYMAN_LISTEN": &c.Listen, "TALLYMAN_LOG_FORMAT": &c.LogFormat,
+		"TALLYMAN_LISTEN": &c.Listen, "TALLYMAN_LOG_FORMAT": &c.LogFormat,
 		"TALLYMAN_LOG_LEVEL": &c.LogLevel, "TALLYMAN_PROGRESS": &c.Progress, "TALLYMAN_PUBLIC_URL": &c.PublicURL,
 		"TALLYMAN_ADVISORIES_EVERY": &c.AdvisoriesEvery, "TALLYMAN_ADVISORIES_URL": &c.AdvisoriesURL,
 		"TALLYMAN_ADVISORIES_KEV": &c.AdvisoriesKEV, "TALLYMAN_ADVISORIES_EPSS": &c.AdvisoriesEPSS,
@@ -111,11 +111,23 @@ func Load(env Env, file string) (Config, error) {
 		}
 		c.Database = v
 	}
-	c.Token, _ = env("TALLYMAN_TOKEN")
+	c.loadToken(env)
 	if v, ok := env("TALLYMAN_TRUSTED_PROXIES"); ok && v != "" {
 		c.TrustedProxies = words(v)
 	}
 	return c, loadOpenID(env, &c.OpenID)
+}
+
+// loadToken reads where the server's token is; one in the environment beats a file that
+// the settings name.
+func (c *Config) loadToken(env Env) {
+	if file, ok := env("TALLYMAN_TOKEN_FILE"); ok && file != "" {
+		c.TokenFile = file
+		return
+	}
+	if token, ok := env("TALLYMAN_TOKEN"); ok && token != "" {
+		c.Token, c.TokenFile = token, ""
+	}
 }
 
 // Validate names every fault at once.

@@ -38,6 +38,25 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestOrderOfTheToken: what is nearer wins, and the file twin of a variable wins over it.
+func TestOrderOfTheToken(t *testing.T) {
+	inFile, ofEnv := write(t, "settings\n"), write(t, "twin\n")
+	settings := write(t, "token_file: "+inFile+"\n")
+	for want, vars := range map[string]map[string]string{
+		"settings": nil,
+		"direct":   {"TALLYMAN_TOKEN": "direct"},
+		"twin":     {"TALLYMAN_TOKEN": "direct", "TALLYMAN_TOKEN_FILE": ofEnv},
+	} {
+		c, err := config.Load(env(vars), settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.ServerToken(); got != want || err != nil {
+			t.Errorf("got %q %v, want %q", got, err, want)
+		}
+	}
+}
+
 func TestDefaultData(t *testing.T) {
 	for _, c := range []struct{ xdg, home, want string }{
 		{"/xdg", "/home/u", "/xdg/tallyman"},

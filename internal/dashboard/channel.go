@@ -53,7 +53,7 @@ func (d *Dashboard) newChannelPage(w http.ResponseWriter, r *http.Request, v vis
 		kind = inventory.ChannelSlack
 	}
 	p := channelPage{New: true, Form: inventory.ChannelChange{Kind: kind, Rules: []inventory.Rule{{
-		Events:   []string{inventory.NewsNew, inventory.NewsKEV, inventory.NewsImageFailed, inventory.NewsIntegrationBroken, inventory.NewsFeedStale},
+		Events:   []string{inventory.NewsNew, inventory.NewsKEV, inventory.NewsImageFailed, inventory.NewsIntegrationBroken, inventory.NewsFeedStale, inventory.NewsWatch},
 		Severity: inventory.High,
 	}}}}
 	return d.showChannel(w, r, v, http.StatusOK, p)

@@ -120,6 +120,7 @@ func newsWord(kind string) string {
 		inventory.NewsNew: "new flaw", inventory.NewsFixable: "became fixable", inventory.NewsKEV: "known exploited",
 		inventory.NewsWithdrawn: "withdrawn", inventory.NewsSeverity: "rated differently", inventory.NewsImageFailed: "image failed",
 		inventory.NewsIntegrationBroken: "integration broken", inventory.NewsFeedStale: "advisories stale", inventory.NewsTest: "test",
+		inventory.NewsWatch: "watch met",
 	}[kind]
 }
 

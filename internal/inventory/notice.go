@@ -19,12 +19,14 @@ const (
 	NewsImageFailed       = "image_failed"       // an image could not be analysed
 	NewsIntegrationBroken = "integration_broken" // an integration cannot read (all of) its registry
 	NewsFeedStale         = "feed_stale"         // advisories are old
+	NewsWatch             = "watch"              // a later image has what a saved question to who-has asks for
 	NewsTest              = "test"               // somebody pressed the button; no rule asks for it
 )
 
 // NewsKinds are the kinds that a rule can name, in the order they are shown.
 var NewsKinds = [...]string{
 	NewsNew, NewsFixable, NewsKEV, NewsWithdrawn, NewsSeverity, NewsImageFailed, NewsIntegrationBroken, NewsFeedStale,
+	NewsWatch,
 }
 
 // Rule says what a channel is told.
@@ -92,6 +94,8 @@ type News struct {
 	Reference   string
 	Problem     string
 	Remedy      string
+	Watch       string // name of a saved question
+	Query       string // what it asks
 }
 
 // NoticeFlaw is a flaw in a message.

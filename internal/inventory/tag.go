@@ -94,14 +94,15 @@ type TagFilter struct {
 	Image       string // exact image name; needs Key
 	Name        string // part of the repository or tag name
 	State       string
-	Severity    string // only images that have a finding of this severity
-	Fixable     bool   // only images with a fixable finding
-	KEV         bool   // only images with a finding that is known to be exploited
-	Gone        bool   // gone tags too
-	Newest      bool   // only the newest tag of each repository
-	Sort        string // "name" (default), "pushed", "severity"
-	After       string // cursor: Next of the previous page
-	Limit       int    // 0 = all
+	Severity    string     // only images that have a finding of this severity
+	Fixable     bool       // only images with a fixable finding
+	KEV         bool       // only images with a finding that is known to be exploited
+	Gone        bool       // gone tags too
+	Newest      bool       // only the newest tag of each repository
+	AsOf        *time.Time // the tags as they were then, by name; states and findings are of today
+	Sort        string     // "name" (default), "pushed", "severity"
+	After       string     // cursor: Next of the previous page
+	Limit       int        // 0 = all
 }
 
 // TagPage is one page of tags.

@@ -38,7 +38,7 @@ type flawNews struct {
 func (c composer) compose(ctx context.Context, news []inventory.News) ([]inventory.Draft, error) {
 	var drafts []inventory.Draft
 	flaws := map[string]map[string]*flawNews{}
-	var failed []inventory.News
+	var failed, spotted []inventory.News
 	for _, one := range news {
 		if len(c.rules(one.Kind)) == 0 {
 			continue
@@ -46,6 +46,8 @@ func (c composer) compose(ctx context.Context, news []inventory.News) ([]invento
 		switch {
 		case one.Kind == inventory.NewsImageFailed:
 			failed = append(failed, one)
+		case one.Kind == inventory.NewsWatch:
+			spotted = append(spotted, one)
 		case one.Kind == inventory.NewsNew && one.Digest != "":
 			made, err := c.arrival(ctx, one)
 			if err != nil {
@@ -69,7 +71,11 @@ func (c composer) compose(ctx context.Context, news []inventory.News) ([]invento
 		drafts = append(drafts, made...)
 	}
 	made, err := c.failures(ctx, failed)
-	return append(drafts, made...), err
+	if err != nil {
+		return nil, err
+	}
+	more, err := c.spotted(ctx, spotted)
+	return slices.Concat(drafts, made, more), err
 }
 
 func gather(byID map[string]*flawNews, one inventory.News) {
@@ -329,20 +335,59 @@ func (c composer) notice(kind string, list []inventory.NoticeFlaw, spread invent
 
 // failures makes one message of all images that could not be analysed.
 func (c composer) failures(ctx context.Context, failed []inventory.News) ([]inventory.Draft, error) {
-	draft := inventory.Draft{Channel: c.channel.ID, Notice: inventory.Notice{
-		ID: newID(), Event: inventory.NewsImageFailed, At: c.now, References: []string{}, Findings: []inventory.NoticeFlaw{},
-	}}
+	draft, err := c.images(ctx, inventory.NewsImageFailed, failed)
 	n := &draft.Notice
-	accept := within(c.rules(inventory.NewsImageFailed))
-	for _, one := range failed {
-		subject := inventory.NewsImageFailed + "|" + one.Digest
-		told, err := c.store.Told(ctx, c.channel.ID, []string{subject})
+	if err != nil || n.Images == 0 {
+		return nil, err
+	}
+	n.Title = failureTitle(n.Images, n.References[0])
+	return []inventory.Draft{draft}, nil
+}
+
+// spotted makes one message for each watch, of all later images that have what it asks for.
+func (c composer) spotted(ctx context.Context, hits []inventory.News) ([]inventory.Draft, error) {
+	var names []string
+	byWatch := map[string][]inventory.News{}
+	for _, one := range hits {
+		if byWatch[one.Watch] == nil {
+			names = append(names, one.Watch)
+		}
+		byWatch[one.Watch] = append(byWatch[one.Watch], one)
+	}
+	var drafts []inventory.Draft
+	for _, name := range names {
+		draft, err := c.images(ctx, inventory.NewsWatch, byWatch[name])
 		if err != nil {
 			return nil, err
 		}
+		if n := &draft.Notice; n.Images > 0 {
+			n.Title = watchTitle(name, byWatch[name][0].Query, n.Images, n.References[0])
+			drafts = append(drafts, draft)
+		}
+	}
+	return drafts, nil
+}
+
+// images makes the draft of a message about images as such, without its title; Images
+// is 0 when the channel need not be told of any.
+func (c composer) images(ctx context.Context, kind string, news []inventory.News) (inventory.Draft, error) {
+	draft := inventory.Draft{Channel: c.channel.ID, Notice: inventory.Notice{
+		ID: newID(), Event: kind, At: c.now, References: []string{}, Findings: []inventory.NoticeFlaw{},
+	}}
+	n := &draft.Notice
+	accept := within(c.rules(kind))
+	for _, one := range news {
+		subject := kind + "|" + one.Digest
+		if one.Watch != "" {
+			subject += "|" + one.Watch
+		}
+		told, err := c.store.Told(ctx, c.channel.ID, []string{subject})
+		if err != nil {
+			return draft, err
+		}
 		places, err := c.store.ImagePlaces(ctx, one.Digest)
 		if err != nil {
-			return nil, err
+			return draft, err
 		}
 		at := slices.IndexFunc(places, func(p inventory.ArrivalPlace) bool { return accept(p.Repository) })
 		if told[subject] || at < 0 {
@@ -355,11 +400,7 @@ func (c composer) failures(ctx context.Context, failed []inventory.News) ([]inve
 		}
 		n.Problem = cmp.Or(n.Problem, one.Problem)
 	}
-	if n.Images == 0 {
-		return nil, nil
-	}
-	n.Title = failureTitle(n.Images, n.References[0])
-	return []inventory.Draft{draft}, nil
+	return draft, nil
 }
 
 // platform makes a message of what befell Tallyman itself. The same trouble is told at

@@ -334,3 +334,34 @@ func multiply(t *testing.T, dir string, n int) {
 		}
 	}
 }
+
+// TestWatchesAreTold: one message a watch for all later images, each image once, and
+// none of what the first listing found.
+func TestWatchesAreTold(t *testing.T) {
+	w := newWorld(t)
+	w.channel(inventory.Rule{Events: []string{inventory.NewsWatch}, Repository: "local/**"})
+	layers := func(own string) []storetest.Layer { return []storetest.Layer{base, {Name: own}} }
+	first := w.push("first", layers("first"), []string{"local/app:1"})
+	w.reconcile()
+	saved, err := w.s.AddWatch(t.Context(), inventory.Watch{Name: "old", Query: "openssl <3.0.12"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	met := func(digests ...string) {
+		t.Helper()
+		for _, d := range digests {
+			if err := w.s.Spotted(t.Context(), saved, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	met(first)
+	w.want("what was there when watching began")
+	second := w.push("second", layers("second"), []string{"local/app:2"})
+	met(second)
+	w.want("a later image", "one.example/local/app:2 has openssl <3.0.12 (watch old)")
+	met(second)
+	w.want("the same again")
+	met(w.push("third", layers("third"), []string{"local/app:3"}), w.push("fourth", layers("fourth"), []string{"local/b:1"}), w.push("fifth", layers("fifth"), []string{"other/c:1"}))
+	w.want("two of ours, one of others", "2 later images have openssl <3.0.12 (watch old)")
+}

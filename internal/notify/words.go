@@ -45,6 +45,15 @@ func failureTitle(images int, reference string) string {
 	return count(images, "image", "images") + " could not be analysed"
 }
 
+// watchTitle is one sentence about later images that have what somebody looks out for.
+func watchTitle(name, query string, images int, reference string) string {
+	who := inventory.Printable(reference) + " has "
+	if images > 1 {
+		who = count(images, "later image", "later images") + " have "
+	}
+	return who + inventory.Printable(query) + " (watch " + inventory.Printable(name) + ")"
+}
+
 func platformTitle(one inventory.News) string {
 	if one.Kind == inventory.NewsIntegrationBroken {
 		return "Integration " + inventory.Printable(one.Reference) + " cannot read all of its registry"
@@ -136,6 +145,9 @@ func sample(kind string, now time.Time) inventory.Notice {
 		n.References = []string{}
 	case inventory.NewsImageFailed:
 		n.Title, n.Problem = failureTitle(1, n.References[0]), "a layer is damaged: its digest is not what the manifest says"
+		n.Findings, n.Severity = []inventory.NoticeFlaw{}, ""
+	case inventory.NewsWatch:
+		n.Title = watchTitle("old-openssl", "openssl <3.0.12", 1, n.References[0])
 		n.Findings, n.Severity = []inventory.NoticeFlaw{}, ""
 	case inventory.NewsIntegrationBroken, inventory.NewsFeedStale:
 		one := inventory.News{Kind: kind, Reference: "acme"}

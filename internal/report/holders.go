@@ -51,3 +51,18 @@ func HoldersTable(out io.Writer, rows iter.Seq2[inventory.Holding, error], color
 	}
 	return w.Flush()
 }
+
+// WatchesTable writes a row a saved question.
+func WatchesTable(out io.Writer, all []inventory.Watch, color bool) error {
+	w := bufio.NewWriter(out)
+	g := &grid{head: []string{"NAME", "QUESTION", "ECOSYSTEM", "IMAGES", "LAST", "SAVED", "BY"}, color: color}
+	for _, one := range all {
+		last := ""
+		if one.Last != nil {
+			last = minute(*one.Last)
+		}
+		g.add(text(one.Name), text(one.Query), text(one.Ecosystem), number(one.Images), text(last), text(minute(one.Created)), text(one.Author))
+	}
+	g.write(w)
+	return w.Flush()
+}

@@ -145,6 +145,9 @@ func (s *Store) finish(ctx context.Context, tx *tx, f finishing) error {
 	if err := saveCounts(ctx, tx, f.id, t); err != nil {
 		return err
 	}
+	if err := askWatches(ctx, tx, f); err != nil {
+		return err
+	}
 	err := tx.exec(ctx, `UPDATE image SET state = ?, problem = '', retry = 0, analysed_at = CASE WHEN analysed_at = 0 THEN ? ELSE analysed_at END WHERE id = ?`,
 		inventory.StateAnalysed, s.nowMS(), f.id)
 	if err != nil {

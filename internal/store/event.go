@@ -21,6 +21,7 @@ const (
 	EventEnteredKEV        = "entered_kev" // a flaw of the fleet is known to be exploited
 	EventIntegrationBroken = "integration_broken"
 	EventFeedStale         = "feed_stale"
+	EventWatchHit          = "watch_hit" // a later image has what a saved question asks for
 )
 
 // EventBody is what an event says besides its kind.
@@ -34,6 +35,8 @@ type EventBody struct {
 	Severity  string `json:"severity,omitempty"`
 	Was       string `json:"was,omitempty"` // the severity before
 	Remedy    string `json:"remedy,omitempty"`
+	Watch     string `json:"watch,omitempty"` // name of a saved question
+	Query     string `json:"query,omitempty"` // and what it asks
 }
 
 // Event is something that changed. Each is recorded once.

@@ -53,6 +53,7 @@ func swarms() map[string]string {
 	return map[string]string{
 		EventFindingAppeared: inventory.NewsNew, EventSeverityChanged: inventory.NewsSeverity, EventBecameFixable: inventory.NewsFixable,
 		EventWithdrawn: inventory.NewsWithdrawn, EventEnteredKEV: inventory.NewsKEV, EventImageFailed: inventory.NewsImageFailed,
+		EventWatchHit: inventory.NewsWatch,
 	}
 }
 
@@ -115,6 +116,7 @@ func (s *Store) News(ctx context.Context, settled bool, limit int) ([]inventory.
 				n.Kind, n.At = kinds[kind], fromMillis(at)
 				n.Digest, n.Flaw, n.PURL, n.Severity, n.Was = body.Digest, body.Flaw, body.PURL, body.Severity, body.Was
 				n.Reference, n.Problem, n.Remedy = body.Reference, body.Problem, body.Remedy
+				n.Watch, n.Query = body.Watch, body.Query
 				all = append(all, n)
 				return nil
 			})

@@ -204,7 +204,7 @@ func tagWhere(f inventory.TagFilter) (where string, args []any, err error) {
 	if f.KEV {
 		add("i.kev > 0 AND i.state = 'analysed'")
 	}
-	if !f.Gone {
+	if !f.Gone && f.AsOf == nil {
 		add("t.gone = 0")
 	}
 	if f.Newest {
@@ -225,6 +225,14 @@ func (s *Store) Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagP
 	if err != nil {
 		return page, err
 	}
+	then := past{f.AsOf}
+	if f.AsOf != nil {
+		if f.Newest || f.Sort != "" && f.Sort != "name" {
+			return page, inventory.Errorf(inventory.ErrInvalid, "tags as they were are sorted by name, and none is the newest").WithRemedy("leave out sort and newest, or as_of")
+		}
+		where += pastWhere
+		args = append(args, millis(*f.AsOf), millis(*f.AsOf))
+	}
 	var from cursor
 	if f.After != "" {
 		if from, err = parseCursor(f.After, f.Sort, len(order.columns)); err != nil {
@@ -234,12 +242,12 @@ func (s *Store) Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagP
 	s.freshen(ctx)
 	err = s.view(ctx, "list tags", func(r reader) error {
 		if f.After == "" {
-			if from.Total, err = remembered(ctx, s, r, "tags"+where, args, func() (int, error) { return countTags(ctx, r, where, args) }); err != nil {
+			if from.Total, err = remembered(ctx, s, r, "tags"+where, args, func() (int, error) { return countTags(ctx, r, then, where, args) }); err != nil {
 				return err
 			}
 		}
 		page.Total = from.Total
-		query, values := tagColumns+" FROM "+order.tables+tagJoin+where, slices.Clone(args)
+		query, values := then.columns()+" FROM "+then.tables(order.tables)+then.join()+where, slices.Concat(then.args(), args)
 		if f.After != "" {
 			query, values = query+order.after(), append(values, from.At...)
 			query, values = query+order.skip, append(values, from.At[:strings.Count(order.skip, "?")]...)
@@ -263,8 +271,8 @@ func (s *Store) Tags(ctx context.Context, f inventory.TagFilter) (inventory.TagP
 }
 
 // countTags joins only what the conditions ask about: counting all tags touches no other table.
-func countTags(ctx context.Context, r reader, where string, args []any) (n int, err error) {
-	tables, join := "tag t", "1 = 1"
+func countTags(ctx context.Context, r reader, then past, where string, args []any) (n int, err error) {
+	tables, join := then.tables("tag t"), "1 = 1"
 	if strings.Contains(where, "r.") || strings.Contains(where, "n.") {
 		tables, join = "repository r CROSS JOIN "+tables, join+" AND r.id = t.repository_id"
 	}
@@ -272,9 +280,9 @@ func countTags(ctx context.Context, r reader, where string, args []any) (n int, 
 		tables, join = tables+", integration n", join+" AND n.id = r.integration_id"
 	}
 	if strings.Contains(where, "i.") {
-		tables, join = tables+", image i", join+" AND i.id = t.image_id"
+		tables, join = tables+", image i", join+" AND i.id = "+then.image()
 	}
-	err = r.row(ctx, `SELECT count(*) FROM `+tables+` WHERE `+join+where, args...).Scan(&n)
+	err = r.row(ctx, `SELECT count(*) FROM `+tables+` WHERE `+join+where, slices.Concat(then.args(), args)...).Scan(&n)
 	return n, err
 }
 

@@ -30,6 +30,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"watchers", watcherTests()},
 		{"trend", trendTests()},
 		{"accounts", accountTests()},
+		{"watches", watchTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for name, test := range group.tests {
