@@ -27,7 +27,7 @@ func remembered[T any](ctx context.Context, s *Store, r reader, question string,
 		var none T
 		return none, err
 	}
-	key := fmt.Sprintf("%s %q", question, args)
+	key := fmt.Sprintf("%s %#v", question, args) // %q takes every large number for the same
 	t := &s.totals
 	t.mu.Lock()
 	if t.at == at {
