@@ -10,10 +10,15 @@ import (
 	"github.com/tallyman-dev/tallyman/internal/report"
 )
 
+// whoHasFlags are the question, how it is answered, and what is done with saved ones.
+type whoHasFlags struct {
+	ask          inventory.WhoHas
+	asOf, format string
+	saved        savedFlags
+}
+
 func newWhoHas(a *app) *cobra.Command {
-	var ask inventory.WhoHas
-	var asOf, format string
-	var saved savedFlags
+	var o whoHasFlags
 	cmd := &cobra.Command{
 		Use:   "who-has WHAT",
 		Short: "Which tags hold a package, a flaw or a file",
@@ -35,52 +40,57 @@ and the first time that one has it an event is raised, which channels are told o
   tallyman who-has CVE-2021-44228 --as-of 2026-03-01
   tallyman who-has sha256:6c198fa8…
   tallyman who-has 'xz-utils >=5.6.0, <5.6.2' --watch xz-backdoor`,
-		Args: saved.args,
+		Args: o.saved.args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return a.savedWatches(cmd, format, saved)
+				return a.savedWatches(cmd, o.format, o.saved)
 			}
-			if err := oneFormat(cmd, format, "table", "json", "jsonl"); err != nil {
-				return err
-			}
-			if saved.name != "" && (asOf != "" || ask.Gone) {
-				return inventory.Errorf(inventory.ErrInvalid, "--watch looks ahead, --as-of and --gone look back").WithRemedy("ask the one, then the other")
-			}
-			ask.Query = args[0]
-			if asOf != "" {
-				at, err := moment(asOf)
-				if err != nil {
-					return err
-				}
-				ask.AsOf = &at
-			}
-			api, done, err := a.backend(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			if saved.name != "" {
-				if _, err := api.AddWatch(cmd.Context(), inventory.Watch{Name: saved.name, Query: ask.Query, Ecosystem: ask.Ecosystem}); err != nil {
-					return err
-				}
-				a.say("watch %s is saved: images that come later are asked", saved.name)
-			}
-			head, rows, err := api.EachHolder(cmd.Context(), ask)
-			if err != nil {
-				return err
-			}
-			return a.printHolders(head, rows, format)
+			return a.whoHas(cmd, args[0], &o)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&ask.Ecosystem, "ecosystem", "", "only packages of this ecosystem: Debian, Debian:12, npm, …")
-	f.StringVar(&asOf, "as-of", "", "the tags as they were then: 2026-03-01, or with the time")
-	f.BoolVar(&ask.Gone, "gone", false, "tags that held it once, too")
-	f.StringVar(&saved.name, "watch", "", "save the question under this name: later images are asked, too")
-	f.BoolVar(&saved.list, "watches", false, "list the saved questions")
-	f.StringVar(&saved.forget, "unwatch", "", "forget the saved question of this name")
-	f.StringVar(&format, "format", "table", "table, json or jsonl")
+	f.StringVar(&o.ask.Ecosystem, "ecosystem", "", "only packages of this ecosystem: Debian, Debian:12, npm, …")
+	f.StringVar(&o.asOf, "as-of", "", "the tags as they were then: 2026-03-01, or with the time")
+	f.BoolVar(&o.ask.Gone, "gone", false, "tags that held it once, too")
+	f.StringVar(&o.saved.name, "watch", "", "save the question under this name: later images are asked, too")
+	f.BoolVar(&o.saved.list, "watches", false, "list the saved questions")
+	f.StringVar(&o.saved.forget, "unwatch", "", "forget the saved question of this name")
+	f.StringVar(&o.format, "format", "table", "table, json or jsonl")
 	return cmd
+}
+
+// whoHas answers a question, and saves it where that is asked.
+func (a *app) whoHas(cmd *cobra.Command, what string, o *whoHasFlags) error {
+	if err := oneFormat(cmd, o.format, "table", "json", "jsonl"); err != nil {
+		return err
+	}
+	if o.saved.name != "" && (o.asOf != "" || o.ask.Gone) {
+		return inventory.Errorf(inventory.ErrInvalid, "--watch looks ahead, --as-of and --gone look back").WithRemedy("ask the one, then the other")
+	}
+	o.ask.Query = what
+	if o.asOf != "" {
+		at, err := moment(o.asOf)
+		if err != nil {
+			return err
+		}
+		o.ask.AsOf = &at
+	}
+	api, done, err := a.backend(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	if o.saved.name != "" {
+		if _, err := api.AddWatch(cmd.Context(), inventory.Watch{Name: o.saved.name, Query: o.ask.Query, Ecosystem: o.ask.Ecosystem}); err != nil {
+			return err
+		}
+		a.say("watch %s is saved: images that come later are asked", o.saved.name)
+	}
+	head, rows, err := api.EachHolder(cmd.Context(), o.ask)
+	if err != nil {
+		return err
+	}
+	return a.printHolders(head, rows, o.format)
 }
 
 // moment reads a time; a date alone is the end of that day.
