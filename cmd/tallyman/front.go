@@ -31,12 +31,12 @@ func front(h http.Handler, cfg config.Config, tls bool) (http.Handler, error) {
 			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		if path, ok := strings.CutPrefix(r.URL.Path, base); ok && base != "" && (path == "" || path[0] == '/') {
-			r = r.Clone(r.Context())
-			r.URL.Path = "/" + strings.TrimPrefix(path, "/")
-			if raw, ok := strings.CutPrefix(r.URL.RawPath, base); ok {
-				r.URL.RawPath = "/" + strings.TrimPrefix(raw, "/")
+			at := *r.URL
+			at.Path = "/" + strings.TrimPrefix(path, "/")
+			if raw, ok := strings.CutPrefix(at.RawPath, base); ok {
+				at.RawPath = "/" + strings.TrimPrefix(raw, "/")
 			}
-			r.RequestURI = r.URL.RequestURI()
+			r.URL, r.RequestURI = &at, at.RequestURI()
 		}
 		h.ServeHTTP(w, r)
 	}), nil

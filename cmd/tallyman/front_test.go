@@ -20,23 +20,33 @@ func TestFront(t *testing.T) {
 		want       string
 	}{
 		"nobody is trusted": {
-			config.Config{}, "203.0.113.5:1", "/images", map[string]string{"X-Forwarded-For": "10.9.9.9", "X-Forwarded-Proto": "https", "Forwarded": "for=1.1.1.1"},
+			config.Config{},
+			"203.0.113.5:1", "/images",
+			map[string]string{"X-Forwarded-For": "10.9.9.9", "X-Forwarded-Proto": "https", "Forwarded": "for=1.1.1.1"},
 			"203.0.113.5:1 /images ",
 		},
 		"a trusted proxy": {
-			config.Config{TrustedProxies: []string{"10.0.0.0/8"}}, "10.0.0.2:1", "/", map[string]string{"X-Forwarded-For": "203.0.113.5", "X-Forwarded-Proto": "https"},
+			config.Config{TrustedProxies: []string{"10.0.0.0/8"}},
+			"10.0.0.2:1", "/",
+			map[string]string{"X-Forwarded-For": "203.0.113.5", "X-Forwarded-Proto": "https"},
 			"203.0.113.5:0 / https",
 		},
 		"what the caller adds in front is not believed": {
-			config.Config{TrustedProxies: []string{"10.0.0.2", "10.0.0.3"}}, "10.0.0.2:1", "/", map[string]string{"X-Forwarded-For": "1.2.3.4, 203.0.113.5, 10.0.0.3"},
+			config.Config{TrustedProxies: []string{"10.0.0.2", "10.0.0.3"}},
+			"10.0.0.2:1", "/",
+			map[string]string{"X-Forwarded-For": "1.2.3.4, 203.0.113.5, 10.0.0.3"},
 			"203.0.113.5:0 / ",
 		},
 		"nonsense in the list": {
-			config.Config{TrustedProxies: []string{"10.0.0.2"}}, "10.0.0.2:1", "/", map[string]string{"X-Forwarded-For": "1.2.3.4, unknown"},
+			config.Config{TrustedProxies: []string{"10.0.0.2"}},
+			"10.0.0.2:1", "/",
+			map[string]string{"X-Forwarded-For": "1.2.3.4, unknown"},
 			"10.0.0.2:1 / ",
 		},
 		"IPv6 that is IPv4": {
-			config.Config{TrustedProxies: []string{"10.0.0.0/8"}}, "[::ffff:10.0.0.2]:1", "/", map[string]string{"X-Forwarded-For": "2001:db8::7"},
+			config.Config{TrustedProxies: []string{"10.0.0.0/8"}},
+			"[::ffff:10.0.0.2]:1", "/",
+			map[string]string{"X-Forwarded-For": "2001:db8::7"},
 			"[2001:db8::7]:0 / ",
 		},
 		"a path that the proxy leaves on":  {config.Config{PublicURL: "https://a.example/tally"}, "10.0.0.2:1", "/tally/images", nil, "10.0.0.2:1 /images "},

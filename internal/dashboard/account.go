@@ -57,11 +57,11 @@ func (d *Dashboard) changePassword(w http.ResponseWriter, r *http.Request, v vis
 			return err
 		}
 	}
-	new := inventory.AccountChange{Password: r.PostFormValue("new")}
-	if new.Password == "" {
+	change := inventory.AccountChange{Password: r.PostFormValue("new")}
+	if change.Password == "" {
 		return d.showAccount(w, r, v, http.StatusUnprocessableEntity, result{Problem: "There is no new password."})
 	}
-	if _, err := d.Accounts.ChangeAccount(r.Context(), v.user.Name, new, sessionOf(r)); err != nil {
+	if _, err := d.Accounts.ChangeAccount(r.Context(), v.user.Name, change, sessionOf(r)); err != nil {
 		if came, ok := refused(err); ok {
 			return d.showAccount(w, r, v, http.StatusUnprocessableEntity, came)
 		}

@@ -143,9 +143,19 @@ func TestSecretsStaySecret(t *testing.T) {
 	h.everyPage(address, secrets)
 	h.everyRoute(address, token, secrets)
 	for _, args := range [][]string{
-		{"integration", "list"}, {"integration", "test", "lab"}, {"images", "--format", "json"}, {"status"}, {"audit", "--format", "json"}, {"user", "list"},
-		{"token", "list"}, {"notify", "list", "--format", "json"}, {"notify", "test", "team"}, {"notify", "preview", "team"}, {"key", "rotate"},
-		{"sbom", server.Host() + "/" + realKey + "/team/old:1"}, {"cves", server.Host() + "/" + realKey + "/team/old:1", "--format", "json"},
+		{"integration", "list"},
+		{"integration", "test", "lab"},
+		{"images", "--format", "json"},
+		{"status"},
+		{"audit", "--format", "json"},
+		{"user", "list"},
+		{"token", "list"},
+		{"notify", "list", "--format", "json"},
+		{"notify", "test", "team"},
+		{"notify", "preview", "team"},
+		{"key", "rotate"},
+		{"sbom", server.Host() + "/" + realKey + "/team/old:1"},
+		{"cves", server.Host() + "/" + realKey + "/team/old:1", "--format", "json"},
 	} {
 		say("", 0, args...)
 	}
