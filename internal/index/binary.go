@@ -16,10 +16,13 @@ import (
 )
 
 // isExecutable wants files with an execute bit that do not say by their name that
-// they are text, data or a shared library of the system.
+// they are text or data, and the shared libraries that the table recognises.
 func isExecutable(c candidate) bool {
-	if !c.exec && !strings.HasSuffix(c.base, ".exe") || c.size < 64 {
+	if c.size < 64 {
 		return false
+	}
+	if !c.exec {
+		return strings.HasSuffix(c.base, ".exe") || isLibrary(c.base)
 	}
 	ext := path.Ext(c.base)
 	if ext == "" || len(ext) > 6 {

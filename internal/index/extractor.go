@@ -119,7 +119,7 @@ func executableMagic(b []byte) bool {
 // that an extractor reads: only such paths are worth keeping.
 func claimable(list []extractor, p string) bool {
 	c := newCandidate(strings.TrimPrefix(p, "/"), 1<<10, 0o755)
-	if c.base == "" || strings.Contains(c.base, ".so") {
+	if c.base == "" || strings.Contains(c.base, ".so") && !isLibrary(c.base) {
 		return false
 	}
 	e := choose(list, c)

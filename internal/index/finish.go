@@ -8,7 +8,16 @@ import (
 // finish settles what the layer wrote more than once and sorts the record, so
 // that the same layer always gives the same bytes.
 func (p *pass) finish() *record {
-	r := &p.rec
+	// A copy: a pointer into the pass would keep all of it in memory.
+	r := new(record)
+	*r = p.rec
+	dirs := 0
+	for _, m := range p.order {
+		if m.dir {
+			dirs++
+		}
+	}
+	r.Dirs, r.Written = make([]uint64, 0, dirs), make([]uint64, 0, len(p.order)-dirs)
 	for _, m := range p.order {
 		if m.dir {
 			r.Dirs = append(r.Dirs, m.hash)
@@ -22,14 +31,15 @@ func (p *pass) finish() *record {
 	// In the order of the layer: through links below, two names may be one file,
 	// and the later one wins.
 	sort.SliceStable(p.files, func(i, j int) bool { return p.files[i].seq < p.files[j].seq })
+	r.Files = make([]file, 0, len(p.files))
 	for i := range p.files {
 		f := &p.files[i]
-		if !p.overwritten(f, twice) {
+		if !p.overwritten(r, f, twice) {
 			r.Files = append(r.Files, f.file)
 		}
 	}
 	for from, to := range p.links {
-		if p.maybeDir(from, to) {
+		if maybeDir(p.links, r, from, to) {
 			r.Links = append(r.Links, link{from, to})
 		}
 	}
@@ -44,14 +54,14 @@ func (p *pass) finish() *record {
 
 // overwritten says whether the same layer wrote something over a file after it.
 // Only where the sorted hashes show a conflict is the order looked through.
-func (p *pass) overwritten(f *pending, twice bool) bool {
+func (p *pass) overwritten(r *record, f *pending, twice bool) bool {
 	h := pathHash(f.Path)
-	if (twice || contains(p.rec.Dirs, h)) && p.later(f.seq, func(m mark) bool { return m.hash == h }) {
+	if (twice || contains(r.Dirs, h)) && p.later(f.seq, func(m mark) bool { return m.hash == h }) {
 		return true
 	}
 	return ancestors(f.Path, func(d string) bool {
 		dh := pathHash(d)
-		return contains(p.rec.Written, dh) && p.later(f.seq, func(m mark) bool { return m.hash == dh && !m.dir })
+		return contains(r.Written, dh) && p.later(f.seq, func(m mark) bool { return m.hash == dh && !m.dir })
 	})
 }
 
@@ -61,9 +71,9 @@ func (p *pass) later(seq int, is func(mark) bool) bool {
 
 // maybeDir drops links that lead to a file of the same layer: nothing lies below
 // them.
-func (p *pass) maybeDir(from, to string) bool {
-	end := p.links.follow(joinLink(from, to))
-	return !contains(p.rec.Written, pathHash(end))
+func maybeDir(ls links, r *record, from, to string) bool {
+	end := ls.follow(joinLink(from, to))
+	return !contains(r.Written, pathHash(end))
 }
 
 // joinLink is where a link at from leads before anything else is resolved.

@@ -138,7 +138,13 @@ func isSystem(purlType string) bool {
 
 // difference is what now has that before had not, in a stable order.
 func difference(now, before map[occurrenceKey]inventory.Occurrence) []inventory.Occurrence {
-	out := []inventory.Occurrence{}
+	added := 0
+	for k := range now {
+		if _, ok := before[k]; !ok {
+			added++
+		}
+	}
+	out := make([]inventory.Occurrence, 0, added)
 	for k, o := range now {
 		if _, ok := before[k]; !ok {
 			out = append(out, o)

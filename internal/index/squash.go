@@ -7,7 +7,7 @@ import (
 // state is a stack of layers: what an extraction of them would leave, as far as
 // records know it.
 type state struct {
-	files  map[string]file // by path, all links in it resolved
+	files  map[string]*file // by path, all links in it resolved; they are the records' own
 	links  links
 	hashes map[string]uint64
 	// taken are files that were written over what a lower layer had at their path,
@@ -19,7 +19,7 @@ type state struct {
 }
 
 func newState() *state {
-	return &state{files: map[string]file{}, links: links{}, hashes: map[string]uint64{}, taken: map[string]bool{}}
+	return &state{files: map[string]*file{}, links: links{}, hashes: map[string]uint64{}, taken: map[string]bool{}}
 }
 
 // apply puts a layer on top: first what it deletes below, then what it covers,
@@ -35,12 +35,18 @@ func (s *state) apply(r *record) {
 		s.links[s.links.parent(l.Path)] = l.Target
 	}
 	inWay := cover{state: s, rec: r, above: map[string]bool{}}
-	for _, f := range append(r.Files[:len(r.Files):len(r.Files)], linked...) {
+	files := append(r.Files[:len(r.Files):len(r.Files)], linked...)
+	for i := range files {
+		f := &files[i]
 		at := s.links.parent(f.Path)
 		if at != f.Path && inWay.replaced(parentDir(at)) {
 			continue // written through a link, and then its directory was replaced
 		}
-		f.Path = at
+		if at != f.Path {
+			moved := *f
+			moved.Path = at
+			f = &moved
+		}
 		s.files[at] = f
 		s.own(f, byManager, before)
 	}
@@ -56,8 +62,9 @@ func (s *state) hardLinks(r *record) []file {
 		target := s.links.parent(h.Target)
 		f, ok := s.files[target]
 		if ok && e != nil && f.Reader == e.name {
-			f.Path = h.Path
-			out = append(out, f)
+			named := *f
+			named.Path = h.Path
+			out = append(out, named)
 			continue
 		}
 		if t := choose(list, newCandidate(target, 1<<10, 0o755)); e != nil && (t == nil || t.name != e.name) {

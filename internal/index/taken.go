@@ -24,7 +24,7 @@ func (s *state) contents(r *record, byManager bool) map[string][32]byte {
 // changed, was not written by the package manager, and its package is one of its
 // own. The same bytes again (a change of mode or owner) change nothing. Within one
 // layer nobody can tell, and the package keeps its file.
-func (s *state) own(f file, byManager bool, before map[string][32]byte) {
+func (s *state) own(f *file, byManager bool, before map[string][32]byte) {
 	if byManager {
 		delete(s.taken, f.Path)
 		return

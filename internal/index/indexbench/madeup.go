@@ -44,10 +44,10 @@ func (m *madeUp) write(w io.Writer) error {
 		}
 	}
 	for i := range m.files {
-		body := fmt.Sprintf(`{"name":"package-%d","version":"1.0.%d","license":"MIT"}`, i/25, i/25)
-		name := fmt.Sprintf("app/node_modules/package-%d/lib/file-%d.js", i/25, i)
-		if i%25 == 0 {
-			name = fmt.Sprintf("app/node_modules/package-%d/package.json", i/25)
+		body := fmt.Sprintf(`{"name":"package-%d","version":"1.0.%d","license":"MIT"}`, i/10, i/10)
+		name := fmt.Sprintf("app/node_modules/package-%d/lib/file-%d.js", i/10, i)
+		if i%10 == 0 {
+			name = fmt.Sprintf("app/node_modules/package-%d/package.json", i/10)
 		}
 		if err := tw.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(body))}); err != nil {
 			return err
