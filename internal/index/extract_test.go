@@ -219,6 +219,29 @@ func TestOwnedProgramsAreNotListedTwice(t *testing.T) {
 	}
 }
 
+// npm reads a version with a v as the one without it; so do advisories.
+func TestNpmVersionsHaveNoV(t *testing.T) {
+	res := local(t, ocitest.File("a/node_modules/left/package.json", npm("left", "v1.0.0")))
+	if got := lines(res.Packages); len(got) != 1 || !strings.HasPrefix(got[0], "pkg:npm/left@1.0.0 ") {
+		t.Errorf("%q", got)
+	}
+}
+
+// A distribution's own libraries are its packages' and no programs of their own, with
+// an execute bit, as the rpm family has them, or without.
+func TestOwnedLibrariesAreNotListedTwice(t *testing.T) {
+	library := elfStub("\x00OpenSSL 3.0.22 25 Aug 2026\x00")
+	owned := local(t, ocitest.File("etc/os-release", osRelease), ocitest.File("var/lib/dpkg/status", deb("libssl3", "3.0.22-1")),
+		ocitest.File("var/lib/dpkg/info/libssl3.list", "/usr/lib/libcrypto.so.3\n/usr/lib/libssl.so.3\n"), ocitest.File("usr/lib/libcrypto.so.3", library), ocitest.Exec("usr/lib/libssl.so.3", library))
+	if len(owned.Packages) != 1 || owned.Packages[0].Name != "libssl3" {
+		t.Errorf("%v", lines(owned.Packages))
+	}
+	free := local(t, ocitest.File("opt/lib/libcrypto.so.3", library), ocitest.File("opt/lib/libother.so.3", library))
+	if len(free.Packages) != 1 || free.Packages[0].Name != "openssl" || free.Packages[0].Version != "3.0.22" {
+		t.Errorf("%v", lines(free.Packages))
+	}
+}
+
 // The databases of real distributions lie in the rpm reader's own module.
 func TestRpmDatabases(t *testing.T) {
 	out, err := exec.Command("go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", "github.com/erikvarga/go-rpmdb").Output()

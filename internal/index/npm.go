@@ -42,6 +42,9 @@ func readNpm(_ context.Context, in *input) (found, error) {
 	}
 	name, _ := p.Name.(string)
 	version, _ := p.Version.(string)
+	if v := strings.TrimPrefix(version, "v"); v != "" && v[0] >= '0' && v[0] <= '9' {
+		version = v // as npm itself reads it
+	}
 	if !npmName(name) || !plainVersion(version) || p.Unity != nil {
 		return found{}, nil // "type": "module" markers and the like
 	}
