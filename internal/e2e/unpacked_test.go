@@ -104,7 +104,7 @@ func sbomOf(t *testing.T, root string) inventory.SBOM {
 		t.Fatal(err)
 	}
 	var sbom inventory.SBOM
-	p := program{built(t), filepath.Join(dir, "data")}
+	p := program{path: built(t), data: filepath.Join(dir, "data")}
 	decode(t, p.do(t.Context(), t, "", "sbom", "archive:"+archive, "--format", "json"), &sbom)
 	for _, problem := range sbom.Problems {
 		t.Errorf("problem: %+v", problem)
