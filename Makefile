@@ -3,7 +3,7 @@
 export GOFLAGS ?=
 LINT := $(CURDIR)/.bin/golangci-lint
 
-.PHONY: check build vet lint test oidc race fuzz bench bench-scale screenshots image
+.PHONY: check build vet lint test oidc race fuzz bench bench-watch bench-scale screenshots image
 
 check: vet lint test oidc race
 
@@ -49,6 +49,10 @@ ROUNDS ?= 9
 bench:
 	@test -n "$(FLOOR)" || { echo "FLOOR names the floor program: docs/performance.md says what it does"; exit 1; }
 	go run ./internal/index/indexbench -floor "$(FLOOR)" -registry "$(REGISTRY)" -rounds $(ROUNDS) $(if $(FLEET),-fleet "$(FLEET)") $(IMAGES)
+
+# From a push to an analysed image, what idling costs, and a first connect to 100,000 tags: docs/sizing.md.
+bench-watch:
+	go test ./internal/e2e -run '^$$' -bench Watch -benchtime 1x -timeout 30m
 
 # What questions cost in a ledger of many images, and what filling it costs:
 #   make bench-scale IMAGES=100000 OSV=…/osv [DATABASE=postgres://…] [DATA=DIR]

@@ -58,8 +58,8 @@ type RepositoryKey struct {
 	Description string     `json:"description,omitempty"`
 	Error       string     `json:"error,omitempty"`
 	Remedy      string     `json:"remedy,omitempty"`
-	Tags        int        `json:"tags"`
-	Bytes       int64      `json:"bytes"`
+	Tags        int        `json:"tags,omitempty"`
+	Bytes       int64      `json:"bytes,omitempty"`
 	Checked     *time.Time `json:"checked,omitempty"`
 	Listed      bool       `json:"-"` // the server lists it to this user now: some right on it is there
 }
