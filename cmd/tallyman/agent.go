@@ -78,6 +78,7 @@ if something could not be analysed.`,
 	fs.StringVar(&f.interval, "interval", "60", "seconds between looks (or 5m)")
 	addPayloadFlag(cmd, &f.payload)
 	fs.IntVar(&a.workers, "workers", 0, "images indexed at a time (default 3)")
+	fs.StringVar(&a.bandwidth, "max-bandwidth", "", "bytes a second that downloads from one registry may take, as 500K or 10M")
 	return cmd
 }
 

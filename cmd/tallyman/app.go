@@ -25,6 +25,7 @@ type app struct {
 	// What serve and demo may set besides; empty and 0 = as the settings say.
 	listen          string
 	workers         int
+	bandwidth       string
 	advisoriesEvery string
 }
 
@@ -55,6 +56,9 @@ func (a *app) configure(cmd *cobra.Command) error {
 	}
 	if a.listen != "" {
 		a.cfg.Listen = a.listen
+	}
+	if a.bandwidth != "" {
+		a.cfg.MaxBandwidth = a.bandwidth
 	}
 	if a.workers != 0 {
 		a.cfg.Workers = a.workers

@@ -29,7 +29,7 @@ func (a *app) openOutlook(ctx context.Context, w watching) (*outlook, error) {
 	if err := open(ctx, w, o); err != nil {
 		return nil, err
 	}
-	o.registries = newRegistries(o.desk, a.log)
+	o.registries = newRegistries(o.desk, a.log, a.cfg.Bandwidth())
 	o.registries.looks = w.looks
 	return o, nil
 }

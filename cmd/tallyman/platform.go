@@ -57,7 +57,7 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	if err != nil {
 		return nil, errors.Join(err, letGo())
 	}
-	p := &platform{letGo: letGo, cfg: a.cfg, log: a.log, store: st, matcher: match.New(st), registries: newRegistries(st, a.log)}
+	p := &platform{letGo: letGo, cfg: a.cfg, log: a.log, store: st, matcher: match.New(st), registries: newRegistries(st, a.log, a.cfg.Bandwidth())}
 	hub := &api.Hub{Store: st, Connector: connector{a.log}, Nudge: p.nudge, AcceptLoss: p.acceptLoss, WantBaseline: p.wantBaseline, Log: a.log}
 	p.hub = hub
 	p.teller = newTeller(st, a.log)

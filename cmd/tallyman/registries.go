@@ -18,9 +18,10 @@ import (
 // registries keeps one client for each integration, so that a credential is probed
 // once and its limits hold for all jobs; changed settings make a new one.
 type registries struct {
-	desk  registryDesk
-	log   *slog.Logger
-	looks discover.Options // of every discoverer; set before the first is made
+	desk      registryDesk
+	log       *slog.Logger
+	bandwidth int64
+	looks     discover.Options // of every discoverer; set before the first is made
 
 	mu   sync.Mutex
 	byID map[int64]registry // guarded by mu
@@ -39,8 +40,9 @@ type registry struct {
 	discover *discover.Discoverer
 }
 
-func newRegistries(d registryDesk, log *slog.Logger) *registries {
-	return &registries{desk: d, log: log, byID: map[int64]registry{}}
+// newRegistries takes bandwidth in bytes a second of one registry's downloads; 0 = no limit.
+func newRegistries(d registryDesk, log *slog.Logger, bandwidth int64) *registries {
+	return &registries{desk: d, log: log, bandwidth: bandwidth, byID: map[int64]registry{}}
 }
 
 // client is the client of an integration as it is now.
@@ -74,7 +76,7 @@ func (r *registries) registry(ctx context.Context, in inventory.Integration) (re
 		return have, nil
 	}
 	opts := artifactory.OptionsFor(in, secrets)
-	opts.Logger = r.log
+	opts.Logger, opts.Bandwidth = r.log, r.bandwidth
 	c, err := artifactory.New(opts)
 	if err != nil {
 		return registry{}, err

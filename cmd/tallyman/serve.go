@@ -64,6 +64,7 @@ another. With TALLYMAN_ADMIN_PASSWORD_FILE an administrator named admin is made 
 	f.StringVar(&role, "role", roleAll, "all, web (pages and API only) or worker (jobs only)")
 	f.StringVar(&a.advisoriesEvery, "advisories-every", "", "how often advisories are synchronised, or off (default 6h)")
 	f.IntVar(&a.workers, "workers", 0, "images indexed at a time (default 3)")
+	f.StringVar(&a.bandwidth, "max-bandwidth", "", "bytes a second that downloads from one registry may take, as 500K or 10M")
 	f.StringVar(&tlsCert, "tls-cert", "", "PEM certificate chain: serve HTTPS")
 	f.StringVar(&tlsKey, "tls-key", "", "PEM key of --tls-cert")
 	return cmd

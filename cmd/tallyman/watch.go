@@ -76,6 +76,7 @@ a twin ending in _FILE. A token needs no user.`,
 	fs.BoolVar(&f.sbom, "sbom", true, "accepted; the bill of materials always stays in the ledger")
 	fs.StringArrayVar(&f.tags, "tag", nil, "regular expression of tags to take; may be given several times")
 	fs.IntVar(&a.workers, "workers", 0, "images indexed at a time (default 3)")
+	fs.StringVar(&a.bandwidth, "max-bandwidth", "", "bytes a second that downloads from one registry may take, as 500K or 10M")
 	fs.BoolVar(&f.onlyOnce, "once", false, "one full pass, then exit: 0, or 3 if something could not be analysed")
 	fs.StringVar(&f.caFile, "ca-file", "", "PEM file with the registry's private certificate authority")
 	fs.StringVar(&f.proxy, "proxy", "", "http(s):// proxy to reach the registry by")

@@ -36,6 +36,8 @@ type Config struct {
 	Progress  string `yaml:"progress"` // auto, plain, json, none
 	Workers   int    `yaml:"workers"`  // images indexed at a time, per registry
 
+	MaxBandwidth string `yaml:"max_bandwidth"` // bytes a second that downloads from one registry may take: 500K, 10M; empty = no limit
+
 	AdvisoriesEvery string `yaml:"advisories_every"` // how often serve synchronises advisories: a duration, or off
 	AdvisoriesURL   string `yaml:"advisories_url"`   // of OSV's bucket or a mirror; empty = the public one
 	AdvisoriesKEV   string `yaml:"advisories_kev"`   // address of CISA's catalogue; empty = CISA's, off = none
@@ -168,6 +170,9 @@ func (c Config) Validate() error {
 	}
 	if c.Workers < 1 || c.Workers > 64 {
 		bad("workers must be 1 to 64, not %d", c.Workers)
+	}
+	if _, ok := parseBandwidth(c.MaxBandwidth); !ok {
+		bad("max_bandwidth %q is no number of bytes a second, such as 500K or 10M", c.MaxBandwidth)
 	}
 	c.validatePublic(bad)
 	c.validateOpenID(bad)
