@@ -6,6 +6,6 @@
 // whose kind (ErrNotFound and so on) errors.Is finds, with the same sentence and
 // remedy that the server gave.
 //
-// It must never print, never retry a change by itself, and never send its token to
-// another host than the one it was made for.
+// It must never print, never send its token to another host than the one it was made for,
+// and never retry a change by itself, but for those of a Watcher, which may be made twice.
 package client
