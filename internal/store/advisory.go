@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -16,9 +17,21 @@ import (
 // sortedKeys gives maps an order.
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
-// advisoryStep is how many records one transaction takes: few enough to hold the
-// writer for less than a blink.
-const advisoryStep = 100
+// How many records one transaction takes: as many as hold the writer for advisoryHold,
+// which depends on the machine and on how many packages they name.
+const (
+	advisoryStep  = 100 // at first
+	advisoryLeast = 10
+	advisoryMost  = 200
+	advisoryHold  = 15 * time.Millisecond
+)
+
+// nextStep is how many records the next transaction takes after one of n that held the
+// writer for so long: never many more than before.
+func nextStep(n int, held time.Duration) int {
+	fits := float64(n) * float64(advisoryHold) / float64(max(held, time.Microsecond))
+	return int(min(max(fits, advisoryLeast), 2*float64(n)+advisoryLeast, advisoryMost))
+}
 
 // SaveAdvisories records advisories that are new or changed and returns every key that
 // they stand under, or stood under before: the packages under those keys are unmatched
@@ -26,12 +39,16 @@ const advisoryStep = 100
 // ignored. It is written in pieces; what was written stays when a later piece fails.
 func (s *Store) SaveAdvisories(ctx context.Context, recs []inventory.Advisory, keysOf func(inventory.Advisory) []inventory.AffectedKey) ([]inventory.AffectedKey, error) {
 	changed := map[inventory.AffectedKey]bool{}
-	for piece := range pieces(recs, advisoryStep) {
+	for step := advisoryStep; len(recs) > 0; {
+		piece := recs[:min(step, len(recs))]
+		recs = recs[len(piece):]
 		prepared, err := prepareAdvisories(piece, keysOf)
 		if err != nil {
 			return sortedAffected(changed), err
 		}
+		var began time.Time
 		err = s.paced(ctx, fmt.Sprintf("save %d advisories", len(piece)), func(tx *tx) error {
+			began = time.Now()
 			keys, err := saveAdvisories(ctx, tx, prepared)
 			for _, key := range keys {
 				changed[key] = true
@@ -41,6 +58,7 @@ func (s *Store) SaveAdvisories(ctx context.Context, recs []inventory.Advisory, k
 		if err != nil {
 			return sortedAffected(changed), err
 		}
+		step = nextStep(len(piece), time.Since(began))
 	}
 	return sortedAffected(changed), nil
 }
@@ -95,11 +113,8 @@ func prepareAdvisory(rec inventory.Advisory, keysOf func(inventory.Advisory) []i
 	sum.Write(parsed)
 	sum.Write(rec.Raw)
 	p.hash = sum.Sum(nil)
-	if p.parsed, err = pack(parsed); err != nil {
-		return p, err
-	}
-	p.raw, err = pack(rec.Raw)
-	return p, err
+	p.parsed, p.raw = packQuick(parsed), packQuick(rec.Raw)
+	return p, nil
 }
 
 func saveAdvisories(ctx context.Context, tx *tx, recs []prepared) ([]inventory.AffectedKey, error) {
@@ -170,14 +185,19 @@ func keysOfAdvisories(ctx context.Context, tx *tx, ids []int64) (map[inventory.A
 
 func writeAdvisories(ctx context.Context, tx *tx, recs []prepared, known []int64) error {
 	rows := make([][]any, len(recs))
-	names := make([]string, len(recs))
-	byName := make(map[string]prepared, len(recs))
 	for i, rec := range recs {
 		rows[i] = []any{rec.name, rec.modified, rec.withdrawn, rec.hash, rec.parsed}
-		names[i], byName[rec.name] = rec.name, rec
 	}
-	err := tx.insert(ctx, `INSERT INTO advisory (name, modified, withdrawn, hash, parsed)`, `ON CONFLICT (name) DO UPDATE SET
-		modified = excluded.modified, withdrawn = excluded.withdrawn, hash = excluded.hash, parsed = excluded.parsed`, rows)
+	ids := make(map[string]int64, len(recs))
+	err := tx.inserted(ctx, `INSERT INTO advisory (name, modified, withdrawn, hash, parsed)`, `ON CONFLICT (name) DO UPDATE SET
+		modified = excluded.modified, withdrawn = excluded.withdrawn, hash = excluded.hash, parsed = excluded.parsed
+		RETURNING id, name`, rows, func(rows *sql.Rows) error {
+		var id int64
+		var name string
+		err := rows.Scan(&id, &name)
+		ids[name] = id
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -185,20 +205,11 @@ func writeAdvisories(ctx context.Context, tx *tx, recs []prepared, known []int64
 		return err
 	}
 	var raws, keys [][]any
-	err = eachIn(ctx, tx.reader, `SELECT id, name FROM advisory WHERE name IN ({in})`, nil, names, func(rows *sql.Rows) error {
-		var id int64
-		var name string
-		if err := rows.Scan(&id, &name); err != nil {
-			return err
+	for _, rec := range recs {
+		raws = append(raws, []any{ids[rec.name], rec.raw})
+		for _, key := range rec.keys {
+			keys = append(keys, []any{key.Ecosystem, key.Name, ids[rec.name]})
 		}
-		raws = append(raws, []any{id, byName[name].raw})
-		for _, key := range byName[name].keys {
-			keys = append(keys, []any{key.Ecosystem, key.Name, id})
-		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	if err := tx.insert(ctx, `INSERT INTO advisory_raw (advisory_id, raw)`, `ON CONFLICT (advisory_id) DO UPDATE SET raw = excluded.raw`, raws); err != nil {
 		return err

@@ -164,6 +164,16 @@ func (t *tx) changed(ctx context.Context, query string, args ...any) (int64, err
 // insert writes rows in few statements: head is "INSERT INTO t (a, b)", tail what
 // follows the values.
 func (t *tx) insert(ctx context.Context, head, tail string, rows [][]any) error {
+	return inRows(head, tail, rows, func(query string, args []any) error { return t.exec(ctx, query, args...) })
+}
+
+// inserted is insert whose tail is RETURNING something: scan is called for every row of it.
+func (t *tx) inserted(ctx context.Context, head, tail string, rows [][]any, scan func(rows *sql.Rows) error) error {
+	return inRows(head, tail, rows, func(query string, args []any) error { return t.each(ctx, query, args, scan) })
+}
+
+// inRows writes rows into statements of at most 1000 values.
+func inRows(head, tail string, rows [][]any, write func(query string, args []any) error) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -173,8 +183,7 @@ func (t *tx) insert(ctx context.Context, head, tail string, rows [][]any) error 
 		for _, row := range piece {
 			args = append(args, row...)
 		}
-		query := head + " VALUES " + one + strings.Repeat(","+one, len(piece)-1) + " " + tail
-		if err := t.exec(ctx, query, args...); err != nil {
+		if err := write(head+" VALUES "+one+strings.Repeat(","+one, len(piece)-1)+" "+tail, args); err != nil {
 			return err
 		}
 	}
