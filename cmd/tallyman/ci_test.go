@@ -25,8 +25,8 @@ func TestPipelinePage(t *testing.T) {
 	}
 	page := string(b)
 	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(page, -1) {
-		var any map[string]any
-		if err := yaml.Unmarshal([]byte(block[1]), &any); err != nil || len(any) == 0 {
+		var steps map[string]any
+		if err := yaml.Unmarshal([]byte(block[1]), &steps); err != nil || len(steps) == 0 {
 			t.Errorf("not YAML: %v in\n%s", err, block[1])
 		}
 	}

@@ -163,7 +163,7 @@ func (c *Client) answerProblem(resp *http.Response, body, act string) error {
 	} else if msg != "" {
 		// What the server says goes to the log alone: an editor who may name any address
 		// must not read through us what answers there.
-		c.opts.Logger.DebugContext(resp.Request.Context(), "refused", "act", act, "status", resp.StatusCode, "said", msg)
+		c.opts.Logger.Debug("refused", "act", act, "status", resp.StatusCode, "said", msg)
 	}
 	switch code := resp.StatusCode; {
 	case code == http.StatusUnauthorized:

@@ -23,11 +23,31 @@ func TestProgramsWithoutAPackageManager(t *testing.T) {
 	root := filepath.Join(dir, "root")
 	var want []string
 	for _, u := range []unpacked{
-		{"nginx", "nginx"}, {"redis-tools", "redis"}, {"python3.11-minimal", "python"}, {"postgresql-15", "postgresql"}, {"postgresql-client-15", "postgresql"},
-		{"openssl", "openssl"}, {"libssl3", "openssl"}, {"busybox-static", "busybox"}, {"bash", "bash"}, {"perl-base", "perl"}, {"php8.2-cli", "php"},
-		{"libruby3.1", "ruby"}, {"apache2-bin", "httpd"}, {"haproxy", "haproxy"}, {"memcached", "memcached"}, {"mariadb-server-core", "mariadb"},
-		{"curl", "curl"}, {"libcurl4", "curl"}, {"openssh-server", "openssh"}, {"lua5.4", "lua"}, {"zlib1g", "zlib"}, {"libexpat1", "expat"},
-		{"libnode108", "node"}, {"libpython3.11", "python"}, {"openjdk-17-jre-headless", "openjdk"},
+		{"nginx", "nginx"},
+		{"redis-tools", "redis"},
+		{"python3.11-minimal", "python"},
+		{"postgresql-15", "postgresql"},
+		{"postgresql-client-15", "postgresql"},
+		{"openssl", "openssl"},
+		{"libssl3", "openssl"},
+		{"busybox-static", "busybox"},
+		{"bash", "bash"},
+		{"perl-base", "perl"},
+		{"php8.2-cli", "php"},
+		{"libruby3.1", "ruby"},
+		{"apache2-bin", "httpd"},
+		{"haproxy", "haproxy"},
+		{"memcached", "memcached"},
+		{"mariadb-server-core", "mariadb"},
+		{"curl", "curl"},
+		{"libcurl4", "curl"},
+		{"openssh-server", "openssh"},
+		{"lua5.4", "lua"},
+		{"zlib1g", "zlib"},
+		{"libexpat1", "expat"},
+		{"libnode108", "node"},
+		{"libpython3.11", "python"},
+		{"openjdk-17-jre-headless", "openjdk"},
 	} {
 		run(t.Context(), t, dir, "apt-get", "download", "-q", u.deb)
 		files, err := filepath.Glob(filepath.Join(dir, u.deb+"_*.deb"))

@@ -224,12 +224,6 @@ func (a benchAPI) get(ctx context.Context, path string, into any) {
 	}
 }
 
-func (a benchAPI) status(ctx context.Context) (st inventory.Status) {
-	a.b.Helper()
-	a.get(ctx, "/api/v1/status", &st)
-	return st
-}
-
 // await waits until a tag is analysed.
 func (a benchAPI) await(ctx context.Context, image, tag string) {
 	a.b.Helper()

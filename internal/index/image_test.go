@@ -208,8 +208,10 @@ func TestAttachedDocumentsAreRead(t *testing.T) {
 					t.Fatal(err)
 				}
 				got := l.images[img.Digest]
-				want := inventory.Origin{Source: "https://git.test/app", Revision: "abc", Builder: "https://ci.test", Dockerfile: "Dockerfile", Evidence: "provenance",
-					Instructions: "FROM debian\nENV LICENCE=<redacted> OTHER=<redacted>\nRUN curl -H \"Authorization: <redacted> <redacted>\" https://x\n"}
+				want := inventory.Origin{
+					Source: "https://git.test/app", Revision: "abc", Builder: "https://ci.test", Dockerfile: "Dockerfile", Evidence: "provenance",
+					Instructions: "FROM debian\nENV LICENCE=<redacted> OTHER=<redacted>\nRUN curl -H \"Authorization: <redacted> <redacted>\" https://x\n",
+				}
 				if diff := cmp.Diff(want, got.Origin); diff != "" {
 					t.Error(diff)
 				}

@@ -89,8 +89,8 @@ func eachIn[T any](ctx context.Context, r reader, query string, before []any, li
 // close together the whole stretch is read, which is far cheaper than to look up each:
 // scan asks wanted which of the ids it was given.
 func eachNear(ctx context.Context, r reader, query string, before []any, ids []int64, scan func(rows *sql.Rows, wanted func(int64) bool) error) error {
-	const few, close = 256, 4
-	if n := len(ids); n >= few && ids[n-1]-ids[0] < int64(close*n) {
+	const few, gap = 256, 4
+	if n := len(ids); n >= few && ids[n-1]-ids[0] < int64(gap*n) {
 		wanted := func(id int64) bool { _, is := slices.BinarySearch(ids, id); return is }
 		return r.each(ctx, strings.Replace(query, "{near}", "BETWEEN ? AND ?", 1), append(slices.Clone(before), ids[0], ids[n-1]),
 			func(rows *sql.Rows) error { return scan(rows, wanted) })

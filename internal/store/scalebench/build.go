@@ -76,7 +76,7 @@ func (b *bench) saveRange(ctx context.Context, from, to int) error {
 }
 
 func (b *bench) size() (total int64) {
-	_ = filepath.WalkDir(b.dir, func(_ string, d fs.DirEntry, err error) error { //nolint:errcheck // a figure
+	_ = filepath.WalkDir(b.dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}

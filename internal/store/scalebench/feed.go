@@ -25,15 +25,15 @@ func (b *bench) importFeed(ctx context.Context) error {
 	if b.osv == "" {
 		return nil
 	}
-	real, err := b.records()
+	models, err := b.records()
 	if err != nil {
 		return err
 	}
 	whole, day := filepath.Join(b.dir, "feed.zip"), filepath.Join(b.dir, "day.zip")
-	if err := b.write(whole, real, b.feed, 0); err != nil {
+	if err := b.write(whole, models, b.feed, 0); err != nil {
 		return err
 	}
-	if err := b.write(day, real, delta, 1); err != nil {
+	if err := b.write(day, models, delta, 1); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -106,7 +106,7 @@ func (b *bench) records() (all []map[string]any, err error) {
 
 // write makes records: the words and ratings of real ones, about packages of the fleet and
 // of others, for nine in ten advisories name what nobody has.
-func (b *bench) write(path string, real []map[string]any, n, revision int) error {
+func (b *bench) write(path string, models []map[string]any, n, revision int) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("make the feed: %w", err)
@@ -114,7 +114,7 @@ func (b *bench) write(path string, real []map[string]any, n, revision int) error
 	z := zip.NewWriter(f)
 	for i := range n {
 		rec := map[string]any{}
-		for k, v := range real[i%len(real)] {
+		for k, v := range models[i%len(models)] {
 			rec[k] = v
 		}
 		id := fmt.Sprintf("SCALE-%d", i)
