@@ -73,7 +73,7 @@ func (a *app) openPlatform(ctx context.Context) (*platform, error) {
 	}
 	if p.dashboard, err = dashboard.New(dashboard.Options{
 		OpenID: openID, Base: a.cfg.Base(), PublicURL: a.cfg.PublicURL, Secure: a.cfg.Secure(),
-		Store: st, Accounts: st, Reader: reader, Hub: hub, Search: asks, Teller: asks, Exceptions: asks, Feeds: asks, Jobs: jobBoard{st}, Log: a.log, Version: v.Version, SBOMFormats: slices.Sorted(maps.Keys(formats)),
+		Store: st, Accounts: st, Reader: reader, Hub: hub, Search: asks, Teller: asks, Exceptions: asks, Watches: asks, Feeds: asks, Jobs: jobBoard{st}, Log: a.log, Version: v.Version, SBOMFormats: slices.Sorted(maps.Keys(formats)),
 	}); err != nil {
 		p.close()
 		return nil, err

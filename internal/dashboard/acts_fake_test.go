@@ -107,6 +107,36 @@ func (f *excepter) RemoveException(_ context.Context, id int64) error {
 	return nil
 }
 
+// asker keeps watches in memory.
+type asker struct{ list []inventory.Watch }
+
+func sampleAsker() *asker {
+	last := now().Add(-5 * time.Hour)
+	return &asker{[]inventory.Watch{
+		{Name: "log4shell", Query: "CVE-2021-44228", Author: "m.okafor", Created: now().Add(-90 * 24 * time.Hour), Images: 3, Last: &last},
+		{Name: "old-openssl", Query: "openssl <3.0.12", Ecosystem: "Debian " + hostile, Author: "ada", Created: now().Add(-time.Hour)},
+	}}
+}
+
+func (f *asker) Watches(context.Context) ([]inventory.Watch, error) { return slices.Clone(f.list), nil }
+
+func (f *asker) AddWatch(_ context.Context, w inventory.Watch) (inventory.Watch, error) {
+	if slices.ContainsFunc(f.list, func(o inventory.Watch) bool { return o.Name == w.Name }) {
+		return w, inventory.Errorf(inventory.ErrConflict, "there is a watch %s already", w.Name).WithRemedy("choose another name")
+	}
+	f.list = append(f.list, w)
+	return w, nil
+}
+
+func (f *asker) RemoveWatch(_ context.Context, name string) error {
+	n := len(f.list)
+	f.list = slices.DeleteFunc(f.list, func(w inventory.Watch) bool { return w.Name == name })
+	if len(f.list) == n {
+		return inventory.Errorf(inventory.ErrNotFound, "there is no watch %q", name)
+	}
+	return nil
+}
+
 // jobBoard is a queue with one job in trouble and one given up.
 type jobBoard struct{ retried []int64 }
 

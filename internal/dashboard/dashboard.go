@@ -81,9 +81,11 @@ type Options struct {
 	Feeds Syncer
 	// Exceptions keeps decisions that findings do not count.
 	Exceptions Excepter
-	Log        *slog.Logger
-	Version    string
-	Now        func() time.Time
+	// Watches keeps questions that are asked of every later image.
+	Watches Asker
+	Log     *slog.Logger
+	Version string
+	Now     func() time.Time
 	// Base is the path that a proxy puts before ours: "" or "/tallyman".
 	Base string
 	// PublicURL is how others reach us, for the address of the webhook; empty = as the

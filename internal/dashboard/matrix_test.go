@@ -68,6 +68,9 @@ func pageMatrix() map[string]string {
 		"GET /exceptions":                            "viewer",
 		"POST /exceptions":                           "editor",
 		"POST /exceptions/{id}/remove":               "editor",
+		"GET /watches":                               "viewer",
+		"POST /watches":                              "editor",
+		"POST /watches/{name}/remove":                "editor",
 		"GET /settings":                              "viewer",
 		"GET /settings/account":                      "viewer",
 		"POST /settings/account/password":            "viewer",
@@ -166,7 +169,7 @@ func dashboardOf(t *testing.T, f *fleet, change ...func(*dashboard.Options)) *da
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	o := dashboard.Options{
-		Store: f, Accounts: f, Reader: &api.Reader{Store: f}, Hub: &api.Hub{Store: f, Connector: f, Log: log}, Search: f, Teller: sampleTeller(), Exceptions: sampleExcepter(), Jobs: &jobBoard{}, Feeds: &syncer{}, Log: log,
+		Store: f, Accounts: f, Reader: &api.Reader{Store: f}, Hub: &api.Hub{Store: f, Connector: f, Log: log}, Search: f, Teller: sampleTeller(), Exceptions: sampleExcepter(), Watches: sampleAsker(), Jobs: &jobBoard{}, Feeds: &syncer{}, Log: log,
 		Version: "1.4.0", Now: now, SBOMFormats: []string{"cyclonedx", "spdx"},
 	}
 	for _, do := range change {

@@ -62,7 +62,7 @@ func pages() []string {
 		"/integrations/acme-main/progress", "/integrations/new-york/progress?done=added&short=1", "/integrations/berlin-dc/progress", "/integrations/partner-mirror/progress",
 		"/integrations/acme-main/sent", "/integrations/sandbox/sent",
 		"/base?integration=acme-main&repository=docker-local&image=base/java-21&tag=2026.11", "/search?q=tomcat", "/search?q=no-such-thing-anywhere",
-		"/?d=30&s=c,h,md,l,u", "/?d=1&s=nothing", "/settings/advisories", "/exceptions", "/exceptions?cve=CVE-2025-24813&package=x&repository=docker-prod-local",
+		"/?d=30&s=c,h,md,l,u", "/?d=1&s=nothing", "/settings/advisories", "/exceptions", "/watches", "/watches?q=openssl+%3C3&done=saved", "/exceptions?cve=CVE-2025-24813&package=x&repository=docker-prod-local",
 		"/settings/notifications", "/settings/notifications?state=dead&channel=siem", "/settings/notifications/new?kind=slack",
 		"/settings/notifications/new?kind=webhook", "/settings/notifications/new?kind=mail", "/settings/notifications/boss", "/settings/notifications/team?event=new",
 	}

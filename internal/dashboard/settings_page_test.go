@@ -109,3 +109,35 @@ func TestFeedsAreSynchronised(t *testing.T) {
 		t.Errorf("refused without a word: %.2000s", body)
 	}
 }
+
+func TestWatchesAreSavedFromAnAnswerAndRemoved(t *testing.T) {
+	kept := sampleAsker()
+	srv := serve(t, sample(), func(o *dashboard.Options) { o.Watches = kept })
+	if _, _, body := get(t, srv, "editor", "/find?q=openssl+%3C3.0.12&ecosystem=Debian"); !strings.Contains(body, "Save as a watch") || !strings.Contains(body, `name="ecosystem" value="Debian"`) {
+		t.Errorf("an answer cannot be saved: %.3000s", body)
+	}
+	for _, path := range []string{"/find?q=openssl+%3C3.0.12", "/watches"} {
+		if status, _, body := get(t, srv, "viewer", path); status != 200 || strings.Contains(body, `/watches" `) && strings.Contains(body, `name="name"`) {
+			t.Errorf("%s as viewer: %d, with a form", path, status)
+		}
+	}
+	form := url.Values{"name": {"zlib"}, "q": {" zlib <1.3 "}, "ecosystem": {"Debian"}}
+	if status, _, _ := post(t, srv, "editor", "/watches", form); status != http.StatusSeeOther || len(kept.list) != 3 {
+		t.Fatalf("save: %d, %d kept", status, len(kept.list))
+	}
+	if got := kept.list[2]; got.Name != "zlib" || got.Query != "zlib <1.3" || got.Ecosystem != "Debian" {
+		t.Errorf("%+v", got)
+	}
+	if status, _, body := post(t, srv, "editor", "/watches", form); status != http.StatusUnprocessableEntity || !strings.Contains(body, "There is a watch zlib already.") || !strings.Contains(body, `value="zlib &lt;1.3"`) {
+		t.Errorf("the same name again: %d %.3000s", status, body)
+	}
+	if status, _, _ := post(t, srv, "editor", "/watches/zlib/remove", nil); status != http.StatusSeeOther || len(kept.list) != 2 {
+		t.Errorf("remove: %d, %d left", status, len(kept.list))
+	}
+	if status, _, _ := post(t, srv, "editor", "/watches/zlib/remove", nil); status != http.StatusNotFound {
+		t.Errorf("remove what is gone: %d", status)
+	}
+	if status, _, _ := post(t, srv, "viewer", "/watches", form); status != http.StatusForbidden {
+		t.Errorf("a viewer saves: %d", status)
+	}
+}

@@ -235,7 +235,7 @@ func (h *heard) everyPage(address string, secrets map[string]string) {
 	pages := []string{
 		"/", "/images", "/vulnerabilities", "/packages", "/bases", "/activity", "/integrations", "/connect", "/integrations/lab", "/integrations/lab/sent",
 		"/settings/account", "/settings/users", "/settings/tokens", "/settings/audit", "/settings/notifications", "/settings/notifications/team", "/settings/notifications/hook",
-		"/settings/redaction", "/exceptions", "/find?q=leaky-1",
+		"/settings/redaction", "/exceptions", "/watches", "/find?q=leaky-1",
 	}
 	for _, page := range pages {
 		if status, _ := h.request(browser, "GET", address+page, "", "", ""); status != http.StatusOK {
