@@ -161,6 +161,13 @@ func TestLockFiles(t *testing.T) {
 			[]ocitest.Entry{ocitest.File("app/A.deps.json", `{"libraries":{"newtonsoft.json/13.0.1":{"type":"package"},"runtimepack.Microsoft.NETCore.App.Runtime.linux-x64/8.0.1":{"type":"runtimepack"}}}`)},
 			[]string{"installed pkg:nuget/Microsoft.NETCore.App.Runtime.linux-x64@8.0.1", "installed pkg:nuget/newtonsoft.json@13.0.1"},
 		},
+		{"nuget of old", "src/packages.config", `<?xml version="1.0"?><packages><package id="jQuery" version="3.6.0" targetFramework="net48"/></packages>`, nil, []string{"declared pkg:nuget/jQuery@3.6.0"}},
+		{
+			"nuget as restored: a range asked for is no package", "src/obj/project.assets.json",
+			`{"version":3,"targets":{"net8.0":{"Serilog/3.1.1":{"type":"package","dependencies":{"System.Memory":"4.5.0"}},"System.Memory/4.5.5":{"type":"package"},"Own/1.0.0":{"type":"project"}}},"libraries":{"Serilog/3.1.1":{"type":"package"},"System.Memory/4.5.5":{"type":"package"},"Own/1.0.0":{"type":"project"}}}`, nil,
+			[]string{"declared pkg:nuget/Serilog@3.1.1", "declared pkg:nuget/System.Memory@4.5.5"},
+		},
+		{"paket", "src/paket.lock", "NUGET\n  remote: https://nuget.example.com/v3/index.json\n    FSharp.Core (6.0.7)\n    Giraffe (6.2)\n      FSharp.Core (>= 6.0)\n", nil, []string{"declared pkg:nuget/FSharp.Core@6.0.7", "declared pkg:nuget/Giraffe@6.2"}},
 		{"gradle", "src/gradle.lockfile", "# comment\norg.springframework:spring-core:5.3.20=runtimeClasspath\nempty=\n", nil, []string{"declared pkg:maven/org.springframework/spring-core@5.3.20"}},
 		{"mix", "src/mix.lock", "%{\n  \"jason\": {:hex, :jason, \"1.4.0\", \"e855\", [:mix], [], \"hexpm\", \"79a3\"},\n}\n", nil, []string{"declared pkg:hex/jason@1.4.0"}},
 		{"conan", "src/conan.lock", `{"version":"0.5","requires":["zlib/1.2.11#abc%1"],"build_requires":["cmake/3.20.0#x"],"python_requires":[]}`, nil, []string{"declared pkg:conan/zlib@1.2.11"}},

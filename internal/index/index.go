@@ -19,7 +19,7 @@ import (
 // Version is the indexer's. It goes up whenever the same layer would give another
 // record, or the same records another image: everything is then read again,
 // newest first, as its images come by.
-const Version = 2
+const Version = 3
 
 // Ledger is what indexing needs from the store.
 type Ledger interface {

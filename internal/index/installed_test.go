@@ -68,6 +68,44 @@ func TestInstalledElsewhere(t *testing.T) {
 			[]string{"installed pkg:deb/ubuntu/python3@3.12.3-0ubuntu2?arch=amd64&distro=ubuntu-24.04", "installed pkg:pypi/x@1.0 owned"},
 		},
 		{
+			"cpan: installed, and unpacked to be built",
+			[]ocitest.Entry{
+				ocitest.File("usr/local/lib/perl5/site_perl/5.36.0/x86_64-linux-gnu/.meta/JSON-PP-4.16/MYMETA.json", `{"name":"JSON-PP","version":"4.16","meta-spec":{"version":2}}`),
+				ocitest.File("root/.cpanm/work/1700000000.7/JSON-PP-4.16/META.json", `{"name":"JSON-PP","version":"4.16"}`),
+				ocitest.File("root/.cpanm/work/1700000000.7/JSON-PP-4.16/t/data/META.json", `{"name":"Trap","version":"1"}`),
+				ocitest.File("root/.cpan/build/Try-Tiny-0.31-0/META.yml", "---\nname: Try-Tiny\nversion: '0.31'\n"),
+				ocitest.File("root/.cpan/build/Try-Tiny-0.31-0/META.json", `{"name":"Try-Tiny","version":"0.31"}`),
+				ocitest.File("usr/share/perl5/META.json", `{"name":"Other","version":"2"}`),
+			},
+			[]string{"installed pkg:cpan/JSON-PP@4.16", "declared pkg:cpan/Try-Tiny@0.31"},
+		},
+		{
+			"opam",
+			[]ocitest.Entry{
+				ocitest.File("home/opam/.opam/5.1/.opam-switch/packages/lwt.5.7.0/opam", "opam-version: \"2.0\"\nlicense: \"MIT\"\ndepends: [ \"ocaml\" ]\n"),
+				ocitest.File("home/opam/.opam/5.1/.opam-switch/packages/base-unix.base/opam", "opam-version: \"2.0\"\n"),
+				ocitest.File("home/opam/.opam/repo/default/packages/lwt/lwt.5.6.0/opam", "opam-version: \"2.0\"\n"),
+			},
+			[]string{"installed pkg:opam/lwt@5.7.0"},
+		},
+		{
+			"homebrew and spack",
+			[]ocitest.Entry{
+				ocitest.File("home/linuxbrew/.linuxbrew/Cellar/openssl@3/3.2.1/INSTALL_RECEIPT.json", `{"homebrew_version":"4.2"}`),
+				ocitest.File("opt/spack/linux/zlib-1.3-abc/.spack/spec.json", `{"spec":{"_meta":{"version":4},"nodes":[{"name":"zlib","version":"1.3","arch":{"platform":"linux","platform_os":"debian12","target":"x86_64"},"hash":"abc"},{"name":"gmake","version":"4.4","hash":"def"}]}}`),
+			},
+			[]string{"installed pkg:brew/openssl%403@3.2.1", "installed pkg:spack/zlib@1.3"},
+		},
+		{
+			"wordpress plugins",
+			[]ocitest.Entry{
+				ocitest.File("var/www/html/wp-content/plugins/akismet/akismet.php", "<?php\n/**\n * Plugin Name: Akismet Anti-spam: Spam Protection\n * Version: 5.3.1\n */\n"),
+				ocitest.File("var/www/html/wp-content/plugins/akismet/class.akismet.php", "<?php\n// Version: 9\n"),
+				ocitest.File("var/www/html/wp-content/plugins/akismet/empty.php", ""),
+			},
+			[]string{"installed pkg:wordpress/akismet@5.3.1"},
+		},
+		{
 			"snap and flatpak",
 			[]ocitest.Entry{
 				ocitest.File("snap/core22/864/meta/snap.yaml", "name: core22\nsummary: x\nversion: '20230801'\n"),

@@ -11,7 +11,10 @@ import (
 	"github.com/google/osv-scalibr/extractor/filesystem"
 	"github.com/google/osv-scalibr/extractor/filesystem/language/cpp/conanlock"
 	"github.com/google/osv-scalibr/extractor/filesystem/language/dart/pubspec"
+	"github.com/google/osv-scalibr/extractor/filesystem/language/dotnet/packagesconfig"
 	"github.com/google/osv-scalibr/extractor/filesystem/language/dotnet/packageslockjson"
+	"github.com/google/osv-scalibr/extractor/filesystem/language/dotnet/paketlock"
+	"github.com/google/osv-scalibr/extractor/filesystem/language/dotnet/projectassetsjson"
 	"github.com/google/osv-scalibr/extractor/filesystem/language/elixir/mixlock"
 	"github.com/google/osv-scalibr/extractor/filesystem/language/golang/gomod"
 	"github.com/google/osv-scalibr/extractor/filesystem/language/haskell/cabal"
@@ -67,6 +70,9 @@ var lockFiles = map[string]lockFile{
 	"go.mod":                      {why: "Go sources", start: gomod.New},
 	"composer.lock":               {why: "PHP", start: composerlock.New},
 	"packages.lock.json":          {why: "NuGet", start: packageslockjson.New},
+	"packages.config":             {why: "NuGet, of old", start: packagesconfig.New},
+	"project.assets.json":         {why: "NuGet, as restored", start: projectassetsjson.New, elsewhere: nugetAssets},
+	"paket.lock":                  {why: "NuGet by Paket", start: paketlock.New},
 	"gradle.lockfile":             {why: "Gradle", start: gradlelockfile.New},
 	"buildscript-gradle.lockfile": {why: "Gradle, of the build", start: gradlelockfile.New},
 	"mix.lock":                    {why: "Elixir and Erlang", start: mixlock.New},
