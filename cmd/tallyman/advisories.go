@@ -62,7 +62,7 @@ record that is malformed is named and the rest is taken. With --verify-key only 
 				if err := p.importAs(ctx, path, filepath.Base(path), key); err != nil {
 					return err
 				}
-				fmt.Fprintf(a.stderr, "imported %s\n", path)
+				tell(a.stderr, "imported %s", path)
 			}
 			return nil
 		},
@@ -93,7 +93,7 @@ func (a *app) uploadAdvisories(ctx context.Context, paths []string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.stderr, "imported %s\n", path)
+		tell(a.stderr, "imported %s", path)
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func (a *app) advisoryLines(st inventory.AdvisoryStatus) error {
 		if f.Remedy != "" {
 			problem += " (" + f.Remedy + ")"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", inventory.Printable(f.Name), state, synced, records, f.Malformed, inventory.Printable(problem))
+		row(w, f.Name, state, synced, records, f.Malformed, problem)
 	}
 	return w.Flush()
 }

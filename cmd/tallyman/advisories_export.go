@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -50,13 +49,13 @@ knowledge gives the same bundle id. With --sign-key it is signed: an ed25519 key
 				return json.NewEncoder(a.stdout).Encode(made)
 			}
 			for _, f := range made.Files {
-				fmt.Fprintf(a.stdout, "%s: %d records, %d bytes\n", f.Name, f.Records, f.Bytes)
+				tell(a.stdout, "%s: %d records, %d bytes", f.Name, f.Records, f.Bytes)
 			}
 			signed := "not signed"
 			if made.Signed {
 				signed = "signed"
 			}
-			fmt.Fprintf(a.stdout, "%s: %s, %s\n", output, made.ID, signed)
+			tell(a.stdout, "%s: %s, %s", output, made.ID, signed)
 			return nil
 		},
 	}

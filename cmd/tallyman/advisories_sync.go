@@ -137,7 +137,7 @@ func (a *app) printFeeds(results []advisory.FeedResult, format string) error {
 		w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(w, "FEED\tSTATUS\tRECORDS\tMALFORMED\tPROBLEM\tREMEDY")
 		for _, r := range results {
-			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", r.Feed, r.Status, r.Records+r.KEV+r.EPSS, r.Malformed, inventory.Printable(r.Problem), inventory.Printable(r.Remedy))
+			row(w, r.Feed, r.Status, r.Records+r.KEV+r.EPSS, r.Malformed, r.Problem, r.Remedy)
 		}
 		if err := w.Flush(); err != nil {
 			return err

@@ -111,14 +111,14 @@ func (f agentFlags) read(a *app, dataTyped bool) (watching, error) {
 		return w, inventory.Errorf(inventory.ErrInvalid, "%s: %w", f.config, err)
 	}
 	for _, note := range agent.Notes {
-		a.say("%s", inventory.Printable(note))
+		a.say("%s", note)
 	}
 	w.name, w.token = watchspec.Name(agent.ID), agent.Token
 	if agent.Token != "" && a.cfg.Server == "" {
 		a.say("docker.pat is a token of Tallyman's, and is not used: the ledger is the local store")
 	}
 	if agent.Organization != "" {
-		a.say("docker.organization_name %s is only a label here: nothing is sent to Docker", inventory.Printable(agent.Organization))
+		a.say("docker.organization_name %s is only a label here: nothing is sent to Docker", agent.Organization)
 	}
 	for _, r := range agent.Registries {
 		w.targets = append(w.targets, target{in: r.Integration, secrets: r.Secrets})

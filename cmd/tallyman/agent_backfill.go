@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -49,7 +48,7 @@ func (a *app) backfill(ctx context.Context, w watching, from time.Time, force bo
 			}
 			if after.Problem != "" && after.State != inventory.IntegrationConnected {
 				incomplete = true
-				a.say("warning: %s: %s; %s", in.Name, inventory.Printable(after.Problem), inventory.Printable(after.Remedy))
+				a.say("warning: %s: %s; %s", in.Name, after.Problem, after.Remedy)
 			}
 		}
 		if err := a.drain(ctx, o, ids, force); err != nil {
@@ -69,15 +68,15 @@ func (a *app) backfill(ctx context.Context, w watching, from time.Time, force bo
 // sayBackfilled prints what a backfill of one registry found, and each tag about
 // which it cannot tell.
 func (a *app) sayBackfilled(in inventory.Integration, from, at time.Time, taken, queued int, undecided []inventory.Sighting) {
-	fmt.Fprintf(a.stdout, "%s: %d tags pushed from %s to %s; %d images to analyse\n",
+	tell(a.stdout, "%s: %d tags pushed from %s to %s; %d images to analyse",
 		in.Name, taken, from.Format(time.RFC3339), at.Format(time.RFC3339), queued)
 	for _, s := range undecided {
 		dated := "without date"
 		if !s.Pushed.IsZero() {
 			dated = "dated " + s.Pushed.UTC().Format(time.RFC3339)
 		}
-		fmt.Fprintf(a.stdout, "not decidable: %s (%s; this registry does not say whether it was promoted or copied since)\n",
-			inventory.Printable(artifactory.Reference(in, s.Key, s.Image, s.Tag)), dated)
+		tell(a.stdout, "not decidable: %s (%s; this registry does not say whether it was promoted or copied since)",
+			artifactory.Reference(in, s.Key, s.Image, s.Tag), dated)
 	}
 }
 
@@ -99,7 +98,7 @@ func (a *app) sayFailures(ctx context.Context, o *outlook, w watching, taken map
 				if state == inventory.StateWaiting {
 					why = "still waits"
 				}
-				fmt.Fprintf(a.stdout, "failed: %s: %s\n", inventory.Printable(row.Reference), inventory.Printable(why))
+				tell(a.stdout, "failed: %s: %s", row.Reference, why)
 			}
 		}
 	}

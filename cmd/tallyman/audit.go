@@ -67,8 +67,7 @@ func (a *app) auditTable(list []inventory.AuditEntry) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "WHEN\tWHO\tBY\tDID\tTO\tCHANGES")
 	for _, e := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.At.UTC().Format(time.RFC3339), inventory.Printable(e.Actor), e.Via,
-			inventory.Printable(e.Action), inventory.Printable(e.Subject), inventory.Printable(changesIn(e)))
+		row(w, e.At.UTC().Format(time.RFC3339), e.Actor, e.Via, e.Action, e.Subject, changesIn(e))
 	}
 	return w.Flush()
 }

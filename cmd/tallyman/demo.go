@@ -267,7 +267,7 @@ func wait(ctx context.Context, d time.Duration) error {
 // say tells people what happens, on stderr.
 func (a *app) say(format string, args ...any) {
 	if a.cfg.Progress != "none" && a.cfg.Progress != "json" {
-		fmt.Fprintf(a.stderr, format+"\n", args...)
+		tell(a.stderr, format, args...)
 	}
 }
 

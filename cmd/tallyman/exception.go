@@ -58,27 +58,19 @@ func (a *app) exceptionTable(list []inventory.Exception) error {
 		if e.Expired {
 			expires += " (expired)"
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, orAny(e.CVE), orAny(e.Package), whereOf(e),
-			inventory.Printable(e.Status), inventory.Printable(e.Justification), inventory.Printable(e.Author), expires, inventory.Printable(e.Reason))
+		row(w, e.ID, orElse(e.CVE, "any"), orElse(e.Package, "any"), whereOf(e), e.Status, e.Justification, e.Author, expires, e.Reason)
 	}
 	return w.Flush()
-}
-
-func orAny(s string) string {
-	if s == "" {
-		return "any"
-	}
-	return inventory.Printable(s)
 }
 
 func whereOf(e inventory.Exception) string {
 	switch {
 	case e.Image != "":
-		return "image " + inventory.Printable(e.Image)
+		return "image " + e.Image
 	case e.Repository != "":
-		return inventory.Printable(e.Repository)
+		return e.Repository
 	case e.Product != "":
-		return "in " + inventory.Printable(e.Product)
+		return "in " + e.Product
 	}
 	return "everywhere"
 }

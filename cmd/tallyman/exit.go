@@ -68,9 +68,9 @@ func (a *app) exit(err error) int {
 	if remedy == "" && errors.Is(err, syscall.ENOSPC) {
 		remedy = "the disk is full: free space or move --data; what is recorded stays intact"
 	}
-	fmt.Fprintf(a.stderr, "tallyman: %s\n", inventory.Printable(msg))
+	tell(a.stderr, "tallyman: %s", msg)
 	if remedy != "" {
-		fmt.Fprintf(a.stderr, "  try: %s\n", inventory.Printable(remedy))
+		tell(a.stderr, "  try: %s", remedy)
 	}
 	return code
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +26,7 @@ func newIntegrationAct(a *app, verb, short string, act func(*client.Client, cont
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "%s is %s\n", in.Name, in.State)
+			tell(a.stdout, "%s is %s", in.Name, in.State)
 			return nil
 		},
 	}
@@ -55,7 +54,7 @@ that no other integration holds. It cannot be undone: disconnect keeps the data.
 			if err := api.DeleteIntegration(cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "deleted %s and its data\n", args[0])
+			tell(a.stdout, "deleted %s and its data", args[0])
 			return nil
 		},
 	}

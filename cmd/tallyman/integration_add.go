@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -54,7 +53,7 @@ TALLYMAN_ARTIFACTORY_API_PASSWORD; it is sealed at rest and never shown again.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "added %s (%s); `tallyman serve` or `tallyman watch` looks at it\n", in.Name, inventory.Printable(in.URL))
+			tell(a.stdout, "added %s (%s); `tallyman serve` or `tallyman watch` looks at it", in.Name, in.URL)
 			return nil
 		},
 	}

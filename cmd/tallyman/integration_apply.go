@@ -209,13 +209,13 @@ func (a *app) apply(ctx context.Context, api *client.Client, change inventory.In
 		verb, act = "unchanged", func() error { return nil }
 	}
 	if dryRun {
-		fmt.Fprintf(a.stdout, "%s would be %s\n", inventory.Printable(change.Name), verb)
+		tell(a.stdout, "%s would be %s", change.Name, verb)
 		return nil
 	}
 	if err := act(); err != nil {
 		return fmt.Errorf("%s: %w", change.Name, err)
 	}
-	fmt.Fprintf(a.stdout, "%s %s\n", inventory.Printable(change.Name), verb)
+	tell(a.stdout, "%s %s", change.Name, verb)
 	return nil
 }
 

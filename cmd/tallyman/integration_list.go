@@ -38,8 +38,7 @@ func (a *app) integrationTable(list []inventory.Integration) error {
 		if len(in.Repositories) > 0 {
 			keys = strings.Join(in.Repositories, ",")
 		}
-		fmt.Fprintln(w, inventory.Printable(in.Name)+"\t"+in.State+"\t"+inventory.Printable(in.URL)+"\t"+
-			inventory.Printable(keys)+"\t"+inventory.Printable(in.Problem))
+		row(w, in.Name, in.State, in.URL, keys, in.Problem)
 	}
 	return w.Flush()
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
@@ -40,7 +38,7 @@ func newIntegrationUpdate(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "updated %s\n", in.Name)
+			tell(a.stdout, "updated %s", in.Name)
 			return nil
 		},
 	}

@@ -68,7 +68,7 @@ Kinds of news: ` + strings.Join(inventory.NewsKinds[:], ", ") + `.`,
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(a.stdout, "added %s; `tallyman notify test %s` tries it, `tallyman serve` sends\n", made.Name, made.Name)
+				tell(a.stdout, "added %s; `tallyman notify test %s` tries it, `tallyman serve` sends", made.Name, made.Name)
 				return nil
 			}
 			_, err = api.UpdateChannel(cmd.Context(), change.Name, change)
@@ -175,8 +175,7 @@ func (a *app) printChannels(format string, list []inventory.Channel) error {
 			}
 			rules = append(rules, rule)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", c.Name, c.Kind, inventory.Printable(c.Host), inventory.Printable(strings.Join(rules, "; ")),
-			c.Sent, c.Waiting, c.Dead, inventory.Printable(c.Problem))
+		row(w, c.Name, c.Kind, c.Host, strings.Join(rules, "; "), c.Sent, c.Waiting, c.Dead, c.Problem)
 	}
 	return w.Flush()
 }
@@ -188,8 +187,7 @@ func (a *app) printMessages(format string, list []inventory.Delivery) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tCHANNEL\tAT\tSTATE\tATTEMPTS\tTITLE\tPROBLEM")
 	for _, d := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", d.Notice.ID, d.Channel, timeOr(&d.Notice.At, ""), d.State, d.Attempts,
-			inventory.Printable(d.Notice.Title), inventory.Printable(d.Problem))
+		row(w, d.Notice.ID, d.Channel, timeOr(&d.Notice.At, ""), d.State, d.Attempts, d.Notice.Title, d.Problem)
 	}
 	return w.Flush()
 }
@@ -220,7 +218,7 @@ func newNotifyTest(a *app) *cobra.Command {
 			if !res.OK {
 				return inventory.Errorf(inventory.ErrUnavailable, "%s", res.Error).WithRemedy("%s", res.Remedy)
 			}
-			fmt.Fprintf(a.stdout, "%s took it (%s, event %s)\n", args[0], res.Receipt, res.ID)
+			tell(a.stdout, "%s took it (%s, event %s)", args[0], res.Receipt, res.ID)
 			return nil
 		},
 	}

@@ -92,7 +92,7 @@ func (a *app) tokenTable(list []inventory.Token) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tSCOPE\tINTEGRATIONS\tCREATED\tEXPIRES\tLAST USED")
 	for _, t := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", inventory.Printable(t.Name), t.Scope, inventory.Printable(strings.Join(t.Integrations, ",")),
+		row(w, t.Name, t.Scope, strings.Join(t.Integrations, ","),
 			t.Created.UTC().Format(time.RFC3339), timeOr(t.Expires, "never"), timeOr(t.LastUsed, "never"))
 	}
 	return w.Flush()

@@ -64,7 +64,7 @@ func newUserAdd(a *app) *cobra.Command {
 			return a.withBackend(cmd, func(api *client.Client) error {
 				made, err := api.AddUser(cmd.Context(), want)
 				if err == nil {
-					fmt.Fprintf(a.stderr, "%s may sign in as %s\n", made.Name, made.Role)
+					tell(a.stderr, "%s may sign in as %s", made.Name, made.Role)
 				}
 				return err
 			})
@@ -132,8 +132,7 @@ func (a *app) userTable(list []inventory.Account) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tROLE\tSIGNS IN WITH\tCREATED\tLAST SIGN-IN\tSESSIONS")
 	for _, u := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\n", inventory.Printable(u.Name), u.Role, u.Source,
-			u.Created.UTC().Format(time.RFC3339), timeOr(u.LastSignin, "never"), u.Sessions)
+		row(w, u.Name, u.Role, u.Source, u.Created.UTC().Format(time.RFC3339), timeOr(u.LastSignin, "never"), u.Sessions)
 	}
 	return w.Flush()
 }
@@ -193,8 +192,8 @@ func (a *app) sessionTable(list []inventory.Session) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tADDRESS\tSIGNED IN\tLAST USED\tENDS\tBROWSER")
 	for _, s := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, inventory.Printable(s.Address), s.Created.UTC().Format(time.RFC3339),
-			s.LastUsed.UTC().Format(time.RFC3339), s.Expires.UTC().Format(time.RFC3339), inventory.Printable(s.Agent))
+		row(w, s.ID, s.Address, s.Created.UTC().Format(time.RFC3339),
+			s.LastUsed.UTC().Format(time.RFC3339), s.Expires.UTC().Format(time.RFC3339), s.Agent)
 	}
 	return w.Flush()
 }

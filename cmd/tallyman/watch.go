@@ -108,7 +108,7 @@ func (f watchFlags) read(a *app) (watching, error) {
 		w.targets = append(w.targets, t)
 	}
 	if f.org != "" {
-		a.say("--org %s is only a label here: nothing is sent to an organization", inventory.Printable(f.org))
+		a.say("--org %s is only a label here: nothing is sent to an organization", f.org)
 	}
 	if w.name = watchName(w.targets); a.cfg.Server != "" {
 		w.name = "" // the token's
@@ -126,7 +126,7 @@ func (f watchFlags) target(a *app, text string) (target, error) {
 		return target{}, err
 	}
 	for _, note := range spec.Notes {
-		a.say("%s", inventory.Printable(note))
+		a.say("%s", note)
 	}
 	t := target{in: spec.Integration, port: spec.Port}
 	t.in.Tags, t.in.CAFile, t.in.Proxy = f.tags, f.caFile, f.proxy

@@ -9,7 +9,6 @@ import (
 
 	"github.com/tallyman-dev/tallyman/internal/artifactory"
 	"github.com/tallyman-dev/tallyman/internal/discover"
-	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
 
 // planned is what would be done about some tags of one image.
@@ -83,11 +82,11 @@ func (a *app) printPlan(name string, tags []discover.Planned) error {
 		fmt.Fprintln(w, "WOULD\tIMAGE\tTAGS\tBECAUSE")
 	}
 	for _, one := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", one.does, inventory.Printable(one.image), counts[one], inventory.Printable(one.why))
+		row(w, one.does, one.image, counts[one], one.why)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%s: %d of %d tags would be indexed; nothing was done\n", name, would, len(tags))
+	tell(a.stdout, "%s: %d of %d tags would be indexed; nothing was done", name, would, len(tags))
 	return nil
 }

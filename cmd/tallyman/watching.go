@@ -128,7 +128,7 @@ func (a *app) begin(ctx context.Context, o *outlook, id int64, in inventory.Inte
 		return inventory.Errorf(inventory.ErrForbidden, "%s: %s", in.Name, now.Problem).WithRemedy("%s", now.Remedy)
 	}
 	if now.Problem != "" {
-		a.say("warning: %s: %s; %s", in.Name, inventory.Printable(now.Problem), inventory.Printable(now.Remedy))
+		a.say("warning: %s: %s; %s", in.Name, now.Problem, now.Remedy)
 	}
 	st, err := o.statusOf(ctx, id)
 	if err != nil {

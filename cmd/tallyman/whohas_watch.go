@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -48,6 +47,6 @@ func (a *app) savedWatches(cmd *cobra.Command, format string, w savedFlags) erro
 	if err := api.RemoveWatch(cmd.Context(), w.forget); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "forgot watch %s\n", inventory.Printable(w.forget))
+	tell(a.stdout, "forgot watch %s", w.forget)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -51,7 +52,7 @@ func decimal(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 func safe(row ...string) []string {
 	for i, s := range row {
 		s = inventory.Printable(s)
-		if first := strings.TrimLeft(s, " "); first != "" && strings.IndexByte("=+-@|%", first[0]) >= 0 {
+		if first, _ := utf8.DecodeRuneInString(strings.TrimSpace(s)); strings.ContainsRune("=+-@|%＝＋－＠", first) {
 			s = "'" + s
 		}
 		row[i] = s

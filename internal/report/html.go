@@ -52,8 +52,15 @@ func writeHTML(w io.Writer, r inventory.Report, o Options) error {
 	for _, one := range reasons(r.Unknown) {
 		data.Reasons = append(data.Reasons, htmlReason{plural(len(one.packages), "package"), strings.TrimPrefix(one.text, "not assessed: ")})
 	}
-	if err := t.Execute(w, data); err != nil {
+	var out strings.Builder
+	if err := t.Execute(&out, data); err != nil {
 		return fmt.Errorf("write HTML: %w", err)
+	}
+	// Marks that reorder text and control characters are no markup: escaping leaves them.
+	for line := range strings.Lines(out.String()) {
+		if _, err := fmt.Fprintln(w, inventory.Printable(strings.TrimSuffix(line, "\n"))); err != nil {
+			return fmt.Errorf("write HTML: %w", err)
+		}
 	}
 	return nil
 }

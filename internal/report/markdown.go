@@ -58,7 +58,7 @@ func writeMarkdown(out io.Writer, r inventory.Report, o Options) error {
 		mdHead(w, "Severity", "Flaw", "Package", "Version", "Fixed in", "Layer", "Origin", "EPSS", "Note")
 	}
 	for _, f := range bySeverity(r.Findings) {
-		mdRow(w, f.Severity, mdLink(f.ID), code(f.Package), code(f.Version), code(strings.Join(f.FixedVersions, ", ")),
+		mdRow(w, md(f.Severity), mdLink(f.ID), code(f.Package), code(f.Version), code(strings.Join(f.FixedVersions, ", ")),
 			itoa(f.Layer), md(f.Origin), predicted(f), md(note(f).text))
 	}
 	if o.Details {
@@ -73,7 +73,7 @@ func mdDetails(w io.Writer, r inventory.Report) {
 		fmt.Fprintf(w, "\n<details><summary>%s in %s %s</summary>\n\n", md(f.ID), md(f.Package), md(f.Version))
 		fmt.Fprintf(w, "%s\n\n", md(f.Summary))
 		fmt.Fprintf(w, "- severity: %s %s\n- affected: %s (%s order of versions)\n- advisory: %s of %s\n- aliases: %s\n- package: %s\n",
-			f.Severity, md(sourced(f)), code(f.Why.Range), md(f.Why.Comparator), md(f.Advisory.ID), day(&f.Advisory.Modified),
+			md(f.Severity), md(sourced(f)), code(f.Why.Range), md(f.Why.Comparator), md(f.Advisory.ID), day(&f.Advisory.Modified),
 			md(strings.Join(f.Aliases, ", ")), code(f.PURL))
 		for _, path := range f.Locations {
 			fmt.Fprintf(w, "- found in %s\n", code(path))

@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -75,17 +74,7 @@ func writeList(w io.Writer, doc inventory.SBOM) error {
 		if len(p.Locations) > 1 {
 			where += fmt.Sprintf(" (+%d)", len(p.Locations)-1)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", plain(p.Name), plain(p.Version), plain(kind), p.Layer, plain(where))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", inventory.Printable(p.Name), inventory.Printable(p.Version), inventory.Printable(kind), p.Layer, inventory.Printable(where))
 	}
 	return t.Flush()
-}
-
-// plain keeps hostile names from steering a terminal.
-func plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }
