@@ -86,10 +86,10 @@ func one[T any]() iter.Seq2[T, error] {
 func shown(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	write := func(name string, print func(w io.Writer) error) {
+	write := func(name string, with func(w io.Writer) error) {
 		t.Helper()
 		var out bytes.Buffer
-		if err := print(&out); err != nil {
+		if err := with(&out); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if out.Len() < 40 {
@@ -97,9 +97,9 @@ func shown(t *testing.T) map[string]string {
 		}
 		all[name] = out.String()
 	}
-	command := func(name string, print func(a *app) error) {
+	command := func(name string, with func(a *app) error) {
 		t.Helper()
-		write(name, func(w io.Writer) error { return print(&app{stdout: w, stderr: w}) })
+		write(name, func(w io.Writer) error { return with(&app{stdout: w, stderr: w}) })
 	}
 	found := fill(inventory.Report{})
 	plain := report.Options{Details: true, Locations: true, EPSS: true}
@@ -218,11 +218,22 @@ func TestHostileTextIsNoMarkup(t *testing.T) {
 func TestHostileTextOnStderr(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"cves", hostile()}, {"sbom", "sbom:" + hostile()}, {"cves", "127.0.0.1:1/" + hostile() + ":1", "--plain-http"},
-		{"compare", "archive:" + hostile(), "oci-dir:" + hostile()}, {"advisories", "import", hostile()}, {hostile()},
-		{"images", "--" + hostile()}, {"images", "--state", hostile()}, {"images", "--format", hostile()}, {"who-has", hostile()},
-		{"explain", hostile(), hostile()}, {"integration", "pause", hostile()}, {"exception", "remove", hostile()},
-		{"integration", "add", hostile(), "--url", hostile()}, {"--config", hostile(), "images"}, {"--server", hostile(), "images"},
+		{"cves", hostile()},
+		{"sbom", "sbom:" + hostile()},
+		{"cves", "127.0.0.1:1/" + hostile() + ":1", "--plain-http"},
+		{"compare", "archive:" + hostile(), "oci-dir:" + hostile()},
+		{"advisories", "import", hostile()},
+		{hostile()},
+		{"images", "--" + hostile()},
+		{"images", "--state", hostile()},
+		{"images", "--format", hostile()},
+		{"who-has", hostile()},
+		{"explain", hostile(), hostile()},
+		{"integration", "pause", hostile()},
+		{"exception", "remove", hostile()},
+		{"integration", "add", hostile(), "--url", hostile()},
+		{"--config", hostile(), "images"},
+		{"--server", hostile(), "images"},
 	} {
 		var out, errs bytes.Buffer
 		env := func(string) (string, bool) { return "", false }
