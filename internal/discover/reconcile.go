@@ -168,7 +168,8 @@ func (d *Discoverer) compare(ctx context.Context, look *inventory.Look, l artifa
 		if !r.OK {
 			continue
 		}
-		r.Tags = len(present[r.Key])
+		tags := len(present[r.Key])
+		r.Tags = &tags
 		if !l.Complete[r.Key] {
 			continue
 		}

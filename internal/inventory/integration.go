@@ -51,17 +51,20 @@ type Integration struct {
 
 // RepositoryKey is one Artifactory repository as an integration last saw it.
 type RepositoryKey struct {
-	Key         string     `json:"key"`
-	OK          bool       `json:"ok"`
-	Class       string     `json:"class,omitempty"`        // local, remote, virtual, federated
-	PackageType string     `json:"package_type,omitempty"` // docker, oci, ...
-	Description string     `json:"description,omitempty"`
-	Error       string     `json:"error,omitempty"`
-	Remedy      string     `json:"remedy,omitempty"`
-	Tags        int        `json:"tags,omitempty"`
-	Bytes       int64      `json:"bytes,omitempty"`
-	Checked     *time.Time `json:"checked,omitempty"`
-	Listed      bool       `json:"-"` // the server lists it to this user now: some right on it is there
+	Key         string `json:"key"`
+	OK          bool   `json:"ok"`
+	Class       string `json:"class,omitempty"`        // local, remote, virtual, federated
+	PackageType string `json:"package_type,omitempty"` // docker, oci, ...
+	Description string `json:"description,omitempty"`
+	Error       string `json:"error,omitempty"`
+	Remedy      string `json:"remedy,omitempty"`
+	// Tags is how many the last full listing had; absent = not listed yet.
+	Tags *int `json:"tags,omitempty"`
+	// Bytes is the compressed size of the analysed images that its tags name, each image
+	// once, layers that images share in each of them; absent = none is analysed.
+	Bytes   int64      `json:"bytes,omitempty"`
+	Checked *time.Time `json:"checked,omitempty"`
+	Listed  bool       `json:"-"` // the server lists it to this user now: some right on it is there
 }
 
 // TestResult is what Test Connection answers.

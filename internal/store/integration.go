@@ -336,23 +336,6 @@ func some[T any](list []T) []T {
 	return list
 }
 
-func repositoryKeys(ctx context.Context, r reader, id int64) ([]inventory.RepositoryKey, error) {
-	keys := []inventory.RepositoryKey{}
-	err := r.each(ctx, `SELECT body FROM repository_key WHERE integration_id = ? ORDER BY key`, []any{id}, func(rows *sql.Rows) error {
-		var body string
-		if err := rows.Scan(&body); err != nil {
-			return err
-		}
-		var key inventory.RepositoryKey
-		if err := json.Unmarshal([]byte(body), &key); err != nil {
-			return fmt.Errorf("decode a repository key: %w", err)
-		}
-		keys = append(keys, key)
-		return nil
-	})
-	return keys, err
-}
-
 // SetIntegrationState records how an integration fares. Resuming a paused one queues a look.
 func (s *Store) SetIntegrationState(ctx context.Context, id int64, state, problem, remedy string) error {
 	return s.update(ctx, fmt.Sprintf("set the state of integration %d", id), func(tx *tx) error {
@@ -385,32 +368,6 @@ func (s *Store) SetIntegrationState(ctx context.Context, id int64, state, proble
 			kind: EventIntegrationBroken, subject: fmt.Sprintf("%d %s@%d", id, state, s.nowMS()), at: s.nowMS(), integration: id,
 			body: EventBody{Reference: old.Name, Problem: problem, Remedy: remedy},
 		})
-	})
-}
-
-// SaveKeys replaces what is known of an integration's repository keys.
-func (s *Store) SaveKeys(ctx context.Context, id int64, keys []inventory.RepositoryKey) error {
-	rows := make([][]any, 0, len(keys))
-	seen := map[string]bool{}
-	for _, key := range keys {
-		if seen[key.Key] {
-			continue
-		}
-		seen[key.Key] = true
-		body, err := json.Marshal(key)
-		if err != nil {
-			return fmt.Errorf("encode repository key %s: %w", key.Key, err)
-		}
-		rows = append(rows, []any{id, key.Key, string(body)})
-	}
-	return s.update(ctx, fmt.Sprintf("save the repository keys of integration %d", id), func(tx *tx) error {
-		if err := tx.lock(ctx, lockIntegration, id); err != nil {
-			return err
-		}
-		if err := tx.exec(ctx, `DELETE FROM repository_key WHERE integration_id = ?`, id); err != nil {
-			return err
-		}
-		return tx.insert(ctx, `INSERT INTO repository_key (integration_id, key, body)`, "", rows)
 	})
 }
 

@@ -30,7 +30,7 @@ func repositoryReference(registry string, subdomain bool, repo inventory.Reposit
 
 const tagColumns = `
 	SELECT t.id, n.name, n.registry, n.subdomain_mode, r.key, r.image, t.name, i.digest, i.media_type, i.kind, i.platform,
-		CASE WHEN i.created > 0 THEN i.created ELSE t.created END, t.pushed, t.first_seen, t.last_seen, t.gone,
+		i.created, t.pushed, t.first_seen, t.last_seen, t.gone,
 		i.state, i.problem, i.packages, i.critical, i.high, i.medium, i.low, i.unspecified,
 		i.fix_critical, i.fix_high, i.fix_medium, i.fix_low, i.fix_unspecified,
 		i.base_name, i.source, i.revision, i.id, i.chain_id, i.score, i.ecosystems`

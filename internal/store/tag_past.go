@@ -43,7 +43,6 @@ func (p past) columns() string {
 		return tagColumns
 	}
 	return strings.NewReplacer(
-		"ELSE t.created END", "WHEN m.id IS NOT NULL THEN 0 ELSE t.created END",
 		"t.pushed, t.first_seen, t.last_seen", "CASE WHEN m.id IS NOT NULL THEN 0 ELSE t.pushed END, t.first_seen, COALESCE(m.to_at, t.last_seen)",
 	).Replace(tagColumns)
 }

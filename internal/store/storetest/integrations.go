@@ -16,6 +16,7 @@ func integrationTests() map[string]func(t *testing.T, s *store.Store) {
 		"add, read, update":     testIntegration,
 		"secrets":               testSecrets,
 		"keys":                  testKeys,
+		"what a key has":        testKeyFigures,
 		"state":                 testState,
 		"disconnect keeps data": testDisconnect,
 	}
@@ -84,9 +85,9 @@ func testSecrets(t *testing.T, s *store.Store) {
 func testKeys(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	id := Connect(t, s, "one")
-	checked := Start
+	checked, tags := Start, 7
 	keys := []inventory.RepositoryKey{
-		{Key: "docker-local", OK: true, Class: "local", PackageType: "docker", Checked: &checked, Tags: 7, Bytes: 9},
+		{Key: "docker-local", OK: true, Class: "local", PackageType: "docker", Checked: &checked, Tags: &tags},
 		{Key: "npm-local", Error: "type is npm", Remedy: "leave it out"},
 	}
 	for range 2 {
@@ -106,6 +107,46 @@ func testKeys(t *testing.T, s *store.Store) {
 	}
 	if in, err = s.Integration(ctx, "one"); err != nil || len(in.Keys) != 0 {
 		t.Errorf("keys after saving none: %v, %v", in.Keys, err)
+	}
+}
+
+// testKeyFigures holds a key's bytes to the analysed images that its tags name, and its
+// tags to the last full listing.
+func testKeyFigures(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	id := Connect(t, s, "one")
+	plain, part := Index(t, s, "plain", base, app), Index(t, s, "part", base)
+	Judge(t, s, plain.Digest)
+	Judge(t, s, part.Digest)
+	list := inventory.Image{
+		Digest: Digest("list"), Kind: inventory.IndexKind, Indexer: 1,
+		Members: []inventory.IndexMember{
+			{Digest: part.Digest, Kind: inventory.ImageKind, Platform: "linux/amd64"},
+			{Digest: Digest("nobody looked"), Kind: inventory.ImageKind, Platform: "linux/arm64"},
+		},
+	}
+	if err := s.SaveImage(ctx, list, nil); err != nil {
+		t.Fatal(err)
+	}
+	Look(t, s, id, Start,
+		Sight("local/a:1", plain.Digest, Start), Sight("local/a:latest", plain.Digest, Start), Sight("local/b:1", plain.Digest, Start),
+		Sight("local/list:1", list.Digest, Start), Sight("local/list:part", part.Digest, Start),
+		Sight("new/a:1", Digest("waits"), Start), Sight("other/a:1", part.Digest, Start))
+	listed, tested := 6, []inventory.RepositoryKey{{Key: "local", OK: true}, {Key: "new", OK: true}, {Key: "other", OK: true}}
+	for _, keys := range [][]inventory.RepositoryKey{{{Key: "local", OK: true, Tags: &listed}, {Key: "new"}, {Key: "other"}}, tested} {
+		if err := s.SaveKeys(ctx, id, keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in, err := s.Integration(ctx, "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []inventory.RepositoryKey{
+		{Key: "local", OK: true, Tags: &listed, Bytes: plain.Size + part.Size}, {Key: "new", OK: true}, {Key: "other", OK: true, Bytes: part.Size},
+	}
+	if diff := cmp.Diff(want, in.Keys); diff != "" {
+		t.Error(diff)
 	}
 }
 

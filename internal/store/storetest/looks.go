@@ -19,6 +19,7 @@ func lookTests() map[string]func(t *testing.T, s *store.Store) {
 		"twice is once":                testLookTwice,
 		"older never overwrites":       testOlderSighting,
 		"moved, gone, back":            testTagLife,
+		"created is the image's":       testCreated,
 		"missed":                       testMissed,
 		"cursors and hints":            testCursorsHints,
 		"a bad digest changes nothing": testBadDigest,
@@ -52,6 +53,27 @@ func testLookTwice(t *testing.T, s *store.Store) {
 	}
 	if diff := cmp.Diff(want, live); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// testCreated tells when an image was made only by the image itself: the time of the
+// registry's file is when it was pushed.
+func testCreated(t *testing.T, s *store.Store) {
+	id := Connect(t, s, "one")
+	made := Start.Add(-48 * time.Hour)
+	img, chains := Build("app", base)
+	img.Created = &made
+	if err := s.SaveImage(t.Context(), img, chains); err != nil {
+		t.Fatal(err)
+	}
+	known, failed := Sight("local/app:1", img.Digest, Start), Sight("local/app:2", Digest("broken"), Start)
+	known.Created, failed.Created = Start, Start
+	Look(t, s, id, Start, known, failed)
+	for name, want := range map[string]*time.Time{"local/app:1": &made, "local/app:2": nil} {
+		row, err := s.Resolve(t.Context(), name)
+		if err != nil || !cmp.Equal(row.Created, want) || row.Pushed == nil {
+			t.Errorf("%s: created %v, pushed %v, %v; want created %v", name, row.Created, row.Pushed, err, want)
+		}
 	}
 }
 
