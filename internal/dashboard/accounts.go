@@ -34,6 +34,10 @@ type Accounts interface {
 	Tokens(ctx context.Context) ([]inventory.Token, error)
 	CreateToken(ctx context.Context, name, scope string, expires *time.Time) (secret string, err error)
 	RevokeToken(ctx context.Context, name string) error
+	BindToken(ctx context.Context, token string, integrations []string) error
+	TokenBindings(ctx context.Context) (map[string][]string, error)
+	// Requeue has everything indexed again that only a token vouched for.
+	Requeue(ctx context.Context, token string) (images int, err error)
 
 	Audit(ctx context.Context, action, subject string, what any) error
 	AuditLog(ctx context.Context, f inventory.AuditFilter) (inventory.AuditPage, error)

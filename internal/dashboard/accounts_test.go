@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/tallyman-dev/tallyman/internal/dashboard"
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 	"github.com/tallyman-dev/tallyman/internal/store"
@@ -212,6 +214,48 @@ func TestTokensPage(t *testing.T) {
 		if status, _, _ := post(t, srv, "admin", "/settings/tokens/deploy/revoke", nil); status != want {
 			t.Errorf("revoke: %d, want %d", status, want)
 		}
+	}
+}
+
+func TestIngestTokensAreBoundAndRequeued(t *testing.T) {
+	people := realStore(t)
+	srv := serve(t, sample(), func(o *dashboard.Options) { o.Accounts = people })
+	if _, err := people.AddAccount(t.Context(), inventory.NewAccount{Name: "ada", Role: "admin", Password: goodPassword}); err != nil {
+		t.Fatal(err)
+	}
+	session, err := people.SignIn(t.Context(), "ada", goodPassword, inventory.Visitor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{"name": {"agent-7"}, "scope": {"ingest"}, "integrations": {"berlin-dc, paris-dc"}}
+	for field, bad := range map[string]string{"scope": "read", "integrations": "berlin dc, <x>"} {
+		was := form.Get(field)
+		form.Set(field, bad)
+		if status, _, body := post(t, srv, session, "/settings/tokens", form); status != http.StatusUnprocessableEntity || strings.Contains(body, "tally_") {
+			t.Errorf("%s %q: %d", field, bad, status)
+		}
+		form.Set(field, was)
+	}
+	if status, _, body := post(t, srv, session, "/settings/tokens", form); status != http.StatusOK || !strings.Contains(body, "tally_") || !strings.Contains(body, "for berlin-dc, paris-dc") {
+		t.Fatalf("make: %d %s", status, body)
+	}
+	bound, err := people.TokenBindings(t.Context())
+	if diff := cmp.Diff(map[string][]string{"agent-7": {"berlin-dc", "paris-dc"}}, bound); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	if status, header, _ := post(t, srv, session, "/settings/tokens/agent-7/revoke", url.Values{"requeue": {"1"}}); status != http.StatusSeeOther || !strings.Contains(header.Get("Location"), "done=requeued") {
+		t.Errorf("revoke: %d %v", status, header)
+	}
+	page, err := people.AuditLog(t.Context(), inventory.AuditFilter{Actor: "ada", Subject: "agent-7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range page.Entries {
+		got = append(got, e.Action)
+	}
+	if diff := cmp.Diff([]string{"queued again what a token vouched for", "token revoked", "token bound", "token created"}, got); diff != "" {
+		t.Errorf("the log of ada (-want +got):\n%s", diff)
 	}
 }
 

@@ -34,7 +34,7 @@ const auditRows = 50
 
 // auditKinds are the words that actions begin with.
 func auditKinds() []string {
-	return []string{"signed in", "user", "token", "sign-in link", "sessions", "integration", "connection", "channel", "messages", "exception", "image"}
+	return []string{"signed in", "user", "token", "sign-in link", "sessions", "integration", "connection", "channel", "messages", "exception", "watch", "image"}
 }
 
 func (d *Dashboard) audit(w http.ResponseWriter, r *http.Request, v visit) error {

@@ -28,6 +28,7 @@ type findPage struct {
 	Rows      []holdingRow
 	Export    string
 	GoneLink  string
+	Watch     string // where the question can be saved; empty = it has no answer
 	Problem   string
 	Remedy    string
 }
@@ -133,7 +134,7 @@ func (d *Dashboard) ask(ctx context.Context, p *findPage, all bool) error {
 	if err != nil {
 		return fmt.Errorf("who has %q: %w", p.Query, err)
 	}
-	p.Answer = answer
+	p.Answer, p.Watch = answer, d.with("/watches", url.Values{"q": {p.Query}}, "ecosystem", p.Ecosystem)+"#new"
 	for _, h := range answer.Holders {
 		p.Rows = append(p.Rows, holdingRow{Holding: h, Link: d.reportLink(h.Reference), Name: shortName(h.Reference)})
 	}

@@ -54,6 +54,7 @@ func samplePeople(t *testing.T) *store.Store {
 		_, err := s.CreateToken(ctx, name, scope, until)
 		must(err)
 	}
+	must(s.BindToken(ctx, "watcher-berlin", []string{"berlin-dc", "paris-dc"}))
 	in := inventory.Integration{Name: "acme-main", Kind: "artifactory", URL: "https://acme.jfrog.io", Repositories: []string{"docker-local"}}
 	_, err = s.AddIntegration(ctx, in, inventory.Secrets{Password: "saved-token"})
 	must(err)

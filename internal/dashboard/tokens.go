@@ -1,10 +1,12 @@
 package dashboard
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/tallyman-dev/tallyman/internal/inventory"
 )
@@ -24,13 +26,16 @@ type tokenRow struct {
 }
 
 type tokenForm struct {
-	Name, Scope string
-	Days        string // "" = until revoked
+	Name, Scope  string
+	Days         string // "" = until revoked
+	Integrations string // names that an ingest token is bound to
 }
 
 func (d *Dashboard) tokens(w http.ResponseWriter, r *http.Request, v visit) error {
 	return d.showTokens(w, r, v, http.StatusOK, tokensView{
-		Form: tokenForm{Scope: inventory.ScopeRead, Days: "90"}, Result: done(r, map[string]string{"revoked": "The token is revoked."}),
+		Form: tokenForm{Scope: inventory.ScopeRead, Days: "90"}, Result: done(r, map[string]string{
+			"revoked": "The token is revoked.", "requeued": "The token is revoked, and what only it vouched for is indexed again.",
+		}),
 	})
 }
 
@@ -39,7 +44,12 @@ func (d *Dashboard) showTokens(w http.ResponseWriter, r *http.Request, v visit, 
 	if err != nil {
 		return err
 	}
+	bound, err := d.Accounts.TokenBindings(r.Context())
+	if err != nil {
+		return err
+	}
 	for _, t := range all {
+		t.Integrations = bound[t.Name]
 		p.Tokens = append(p.Tokens, tokenRow{t, t.Expires != nil && !t.Expires.After(v.at)})
 	}
 	return d.setting(w, r, v, status, "tokens", "Tokens", p)
@@ -48,7 +58,7 @@ func (d *Dashboard) showTokens(w http.ResponseWriter, r *http.Request, v visit, 
 // createToken shows the secret on the page that answers, and nowhere else.
 func (d *Dashboard) createToken(w http.ResponseWriter, r *http.Request, v visit) error {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	f := tokenForm{Name: strings.TrimSpace(r.PostFormValue("name")), Scope: r.PostFormValue("scope"), Days: r.PostFormValue("days")}
+	f := tokenForm{Name: strings.TrimSpace(r.PostFormValue("name")), Scope: r.PostFormValue("scope"), Days: r.PostFormValue("days"), Integrations: strings.TrimSpace(r.PostFormValue("integrations"))}
 	var expires *time.Time
 	if f.Days != "" {
 		days, err := strconv.Atoi(f.Days)
@@ -58,11 +68,7 @@ func (d *Dashboard) createToken(w http.ResponseWriter, r *http.Request, v visit)
 		t := v.at.AddDate(0, 0, days)
 		expires = &t
 	}
-	err := inventory.CheckUserName(f.Name)
-	secret := ""
-	if err == nil {
-		secret, err = d.Accounts.CreateToken(r.Context(), f.Name, f.Scope, expires)
-	}
+	secret, err := d.makeToken(r.Context(), f, expires)
 	if came, ok := refused(err); ok {
 		return d.showTokens(w, r, v, http.StatusUnprocessableEntity, tokensView{Form: f, Result: came})
 	}
@@ -72,7 +78,28 @@ func (d *Dashboard) createToken(w http.ResponseWriter, r *http.Request, v visit)
 	return d.showTokens(w, r, v, http.StatusOK, tokensView{Form: tokenForm{Scope: f.Scope, Days: f.Days}, Secret: secret, Name: f.Name})
 }
 
+func (d *Dashboard) makeToken(ctx context.Context, f tokenForm, expires *time.Time) (secret string, err error) {
+	bound := strings.FieldsFunc(f.Integrations, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+	if len(bound) > 0 && f.Scope != inventory.ScopeIngest {
+		return "", inventory.Errorf(inventory.ErrInvalid, "only a token of scope ingest is for certain integrations").
+			WithRemedy("choose the scope ingest, or leave the integrations empty")
+	}
+	for _, name := range bound {
+		if inventory.CheckUserName(name) != nil {
+			return "", inventory.Errorf(inventory.ErrInvalid, "%q is not the name of an integration", shorten(name))
+		}
+	}
+	if err := inventory.CheckUserName(f.Name); err != nil {
+		return "", err
+	}
+	if secret, err = d.Accounts.CreateToken(ctx, f.Name, f.Scope, expires); err != nil || len(bound) == 0 {
+		return secret, err
+	}
+	return secret, d.Accounts.BindToken(ctx, f.Name, bound) // nobody has the secret yet
+}
+
 func (d *Dashboard) revokeToken(w http.ResponseWriter, r *http.Request, v visit) error {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	err := d.Accounts.RevokeToken(r.Context(), r.PathValue("name"))
 	if came, ok := refused(err); ok {
 		return d.showTokens(w, r, v, http.StatusUnprocessableEntity, tokensView{Form: tokenForm{Scope: inventory.ScopeRead, Days: "90"}, Result: came})
@@ -80,5 +107,11 @@ func (d *Dashboard) revokeToken(w http.ResponseWriter, r *http.Request, v visit)
 	if err != nil {
 		return err
 	}
-	return d.to(w, r, "/settings/tokens?done=revoked")
+	if r.PostFormValue("requeue") == "" {
+		return d.to(w, r, "/settings/tokens?done=revoked")
+	}
+	if _, err := d.Accounts.Requeue(r.Context(), r.PathValue("name")); err != nil {
+		return err
+	}
+	return d.to(w, r, "/settings/tokens?done=requeued")
 }
