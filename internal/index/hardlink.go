@@ -21,10 +21,22 @@ func (p *pass) hardLink(name string, h *tar.Header) {
 		p.keep(f, len(p.order))
 		return
 	}
-	if !p.wrote(target) {
-		p.rec.Hard = append(p.rec.Hard, link{name, target})
+	if below, ok := p.hardTo[target]; ok {
+		target = below // the name of a name
+	} else if p.wrote(target) {
+		p.secondName(name, target, e, h)
 		return
 	}
+	p.rec.Hard = append(p.rec.Hard, link{name, target})
+	if p.hardTo == nil {
+		p.hardTo = map[string]string{}
+	}
+	p.hardTo[name] = target
+}
+
+// secondName gives a name to a file of the same layer that was not read under its
+// first.
+func (p *pass) secondName(name, target string, e *extractor, h *tar.Header) {
 	if t := choose(p.list, newCandidate(target, 1<<10, h.Mode)); t != nil && t.name == e.name {
 		return // it was looked at under its first name, and is not what it seems
 	}

@@ -33,6 +33,7 @@ type pass struct {
 	files    []pending
 	byPath   map[string]int           // the newest of files under a path
 	again    map[string][]pendingName // hard link target -> wanted names; needs a second reading
+	hardTo   map[string]string        // names in rec.Hard, and where they lead
 	hashed   map[uint64]bool          // hashes of order[:known], built when a hard link asks
 	known    int
 	spool    spool
@@ -179,6 +180,7 @@ func (p *pass) entry(ctx context.Context, h *tar.Header, tr *tar.Reader) error {
 	}
 	p.order = append(p.order, mark{pathHash(name), h.Typeflag == tar.TypeDir})
 	delete(p.links, name)
+	delete(p.hardTo, name)
 	switch h.Typeflag {
 	case tar.TypeDir:
 		if f, ok := nixPackage(name); ok {
