@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"strings"
@@ -99,6 +101,7 @@ func TestAgentNameOnPostgres(t *testing.T) {
 	srv, _ := registryOf(t)
 	a := newOldAgent(t, `null`, srv)
 	a.env["TALLYMAN_DATABASE"] = url
+	a.env["TALLYMAN_KEY"] = base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, 32)) // those who share a database share its key
 	data := t.TempDir()
 	first := a.start(t, "agent", "--agent-config", a.file, "--data", data)
 	first.says(t, "Ctrl-C ends it")
