@@ -19,6 +19,7 @@ const (
 // Tidy keeps what is derived from chains in step with them, if enough has changed: it
 // costs nothing otherwise. One process at a time needs to call it, now and then.
 func (s *Store) Tidy(ctx context.Context) error {
+	s.tended.Store(true)
 	if err := s.trimFleetLog(ctx); err != nil {
 		return err
 	}

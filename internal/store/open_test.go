@@ -86,12 +86,12 @@ func TestOpenRefusesNewer(t *testing.T) {
 			t.Fatal(err)
 		}
 		driver, dsn := "pgx", o.URL
-		statement := `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true)`
+		statement := `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)`
 		if o.URL == "" {
 			driver, dsn = "sqlite", filepath.Join(o.Dir, store.FileName)
 		}
 		raw(t, driver, dsn, statement)
-		refused(t, o, inventory.ErrConflict, "newer Tallyman", "99")
+		refused(t, o, inventory.ErrConflict, "newer Tallyman", "99999")
 	})
 }
 

@@ -50,7 +50,10 @@ func (s *Store) FleetPackages(ctx context.Context, f inventory.PackageFilter) (p
 	where, args := packageWhere(f)
 	err = s.view(ctx, "list packages", func(r reader) error {
 		if f.After == "" {
-			err := r.row(ctx, `SELECT count(*) FROM (SELECT DISTINCT name, ecosystem FROM package`+where+`) x`, args...).Scan(&from.Total)
+			from.Total, err = remembered(ctx, s, r, "packages"+where, args, func() (n int, err error) {
+				err = r.row(ctx, `SELECT count(*) FROM (SELECT DISTINCT name, ecosystem FROM package`+where+`) x`, args...).Scan(&n)
+				return n, err
+			})
 			if err != nil {
 				return err
 			}

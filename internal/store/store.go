@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -59,6 +60,7 @@ type Store struct {
 	counted censusKeeper
 	fleet   fleet
 	totals  totals
+	tended  atomic.Bool   // a worker of this process counts findings and tidies behind
 	hashing chan struct{} // holds as many as passwords are hashed at a time
 }
 

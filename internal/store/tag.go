@@ -299,6 +299,15 @@ func findTags(ctx context.Context, r reader, query string, args []any) ([]found,
 // freshen lets a page that is read see new verdicts, as far as that is quick; the rest
 // is counted behind.
 func (s *Store) freshen(ctx context.Context) {
+	if s.tended.Load() { // somebody counts behind: then only what is soon done
+		var n int
+		err := s.view(ctx, "measure what is to be counted", func(r reader) error {
+			return r.row(ctx, `SELECT count(*) FROM (SELECT 1 FROM stale_chain LIMIT 21) x`).Scan(&n)
+		})
+		if err == nil && (n == 0 || n > 20) {
+			return
+		}
+	}
 	if _, err := s.RefreshCounts(ctx, 60); err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "counts of findings are not up to date", slog.Any("error", err))
 	}

@@ -44,6 +44,11 @@ func (b *bench) build(ctx context.Context, database string) error {
 	if err := b.timed("bitmaps of packages that many have", func() error { return b.store.Tidy(ctx) }); err != nil {
 		return err
 	}
+	return b.diskUse(database)
+}
+
+// diskUse says how large the ledger is.
+func (b *bench) diskUse(database string) error {
 	if database == "" {
 		size := b.size()
 		fmt.Fprintf(b.out, "%-52s %10d  (%d bytes an image)\n", "bytes on disk", size, size/int64(b.images))

@@ -46,6 +46,16 @@ func (b *bench) importFeed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	err = b.timed("counts of all images made again, behind", func() error {
+		for {
+			if more, err := b.store.RefreshCounts(ctx, 2000); err != nil || !more {
+				return err
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
 	for _, path := range []string{whole, day} {
 		if err := os.Remove(path); err != nil {
 			return fmt.Errorf("remove the feed: %w", err)
