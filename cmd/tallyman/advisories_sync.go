@@ -27,7 +27,9 @@ is incomplete or suddenly much smaller changes nothing while the others go on. B
 the ecosystems that the inventory holds are fetched. A mirror of the OSV bucket, such as a
 generic Artifactory repository, is named with --base-url; its credentials come from
 TALLYMAN_ADVISORIES_USER and TALLYMAN_ADVISORIES_PASSWORD. An empty address leaves a feed out.
-` + "`tallyman serve`" + ` does the same by itself, every six hours unless the settings say otherwise.`,
+` + "`tallyman serve`" + ` does the same by itself, every six hours unless the settings say otherwise.
+With --server the server is asked to do it soon, from where its own settings say; how it
+went is in ` + "`tallyman advisories status`" + `.`,
 		Example: `  tallyman advisories sync
   tallyman advisories sync --ecosystem Debian,npm --base-url https://acme.jfrog.io/artifactory/osv-mirror --kev= --epss=`,
 		Args: cobra.NoArgs,
@@ -36,8 +38,7 @@ TALLYMAN_ADVISORIES_USER and TALLYMAN_ADVISORIES_PASSWORD. An empty address leav
 				return err
 			}
 			if a.cfg.Server != "" {
-				return inventory.Errorf(inventory.ErrInvalid, "sync works on its own store, not on --server").
-					WithRemedy("run it where the server runs, or send files with `tallyman advisories import`")
+				return a.syncFar(cmd)
 			}
 			set, err := a.feedOptions()
 			if err != nil {
@@ -77,6 +78,26 @@ TALLYMAN_ADVISORIES_USER and TALLYMAN_ADVISORIES_PASSWORD. An empty address leav
 	f.BoolVar(&o.TakeShrunk, "take-shrunk", false, "take a feed although it is suddenly much smaller")
 	f.StringVar(&format, "format", "table", "table or json")
 	return cmd
+}
+
+// syncFar asks the server, which knows its feeds, and does not wait.
+func (a *app) syncFar(cmd *cobra.Command) error {
+	for _, flag := range []string{"base-url", "kev", "epss", "ecosystem", "take-shrunk", "format"} {
+		if cmd.Flags().Changed(flag) {
+			return inventory.Errorf(inventory.ErrInvalid, "--%s is for this machine's store: the server's own settings hold there", flag).
+				WithRemedy("leave it out, or run sync where the server runs")
+		}
+	}
+	api, done, err := a.backend(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := api.SyncAdvisories(cmd.Context()); err != nil {
+		return err
+	}
+	a.say("asked %s to bring its feeds up to date; `tallyman advisories status` tells how it went", a.cfg.Server)
+	return nil
 }
 
 // feedOptions is where the settings say that feeds are, with the credentials for them.
