@@ -28,8 +28,7 @@ the ecosystems that the inventory holds are fetched. A mirror of the OSV bucket,
 generic Artifactory repository, is named with --base-url; its credentials come from
 TALLYMAN_ADVISORIES_USER and TALLYMAN_ADVISORIES_PASSWORD. An empty address leaves a feed out.
 ` + "`tallyman serve`" + ` does the same by itself, every six hours unless the settings say otherwise.
-With --server the server is asked to do it soon, from where its own settings say; how it
-went is in ` + "`tallyman advisories status`" + `.`,
+With --server the server is asked to do it soon, from where its own settings say.`,
 		Example: `  tallyman advisories sync
   tallyman advisories sync --ecosystem Debian,npm --base-url https://acme.jfrog.io/artifactory/osv-mirror --kev= --epss=`,
 		Args: cobra.NoArgs,
