@@ -100,8 +100,8 @@ func upstream(program, version string) string {
 	if program == "openjdk" { // "17.0.21.1+2-1~deb12u1" calls itself "17.0.21.1+2-1-deb12u1-Debian"
 		return strings.ReplaceAll(version, "~", "-") + "-Debian"
 	}
-	if _, real, ok := strings.Cut(version, "+really"); ok {
-		version = real
+	if _, taken, ok := strings.Cut(version, "+really"); ok {
+		version = taken
 	}
 	version = version[:strings.LastIndex(version, "-")]
 	version, _, _ = strings.Cut(version, "+")
