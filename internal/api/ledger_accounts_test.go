@@ -67,18 +67,20 @@ func (l *ledger) NeedsSetup(context.Context) (bool, error) { return len(l.users)
 func (l *ledger) Audit(ctx context.Context, action, subject string, what any) error {
 	actor := inventory.ActorOf(ctx)
 	actor.Note()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	e := inventory.AuditEntry{ID: int64(len(l.audited) + 1), Actor: actor.Name, Via: actor.Via, Action: action, Subject: subject}
 	if ok, is := what.(map[string]bool); is {
 		e.After = map[string]any{"ok": ok["ok"]}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.audited = append(l.audited, e)
 	return nil
 }
 
 func (l *ledger) AuditLog(_ context.Context, f inventory.AuditFilter) (inventory.AuditPage, error) {
 	page := inventory.AuditPage{Entries: []inventory.AuditEntry{}}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, e := range l.audited {
 		if f.Actor == "" || f.Actor == e.Actor {
 			page.Entries = append(page.Entries, e)
