@@ -17,9 +17,6 @@ import (
 // cached is indexed, the rest is told as not cached, and the upstream is never asked.
 // What others pull later is indexed then.
 func TestRemoteIsNeverFilled(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long: runs the whole program")
-	}
 	for _, key := range []string{"docker-hub", "docker"} {
 		t.Run(key, func(t *testing.T) {
 			srv, _ := registryOf(t)

@@ -216,10 +216,16 @@ type memberState struct {
 }
 
 // settleIndex gives an index the state of its Linux members and the union of their
-// counts. While one waits it waits: what it will be is not known.
+// counts. While one waits it waits: what it will be is not known. Nor is it while its own
+// job is still to come: the members that it had may not be the ones that it has.
 func (s *Store) settleIndex(ctx context.Context, tx *tx, id int64) error {
-	if err := tx.row(ctx, `SELECT id FROM image WHERE id = ?`+tx.forUpdate(), id).Scan(&id); err != nil {
+	var state string
+	var indexer int64
+	if err := tx.row(ctx, `SELECT state, indexer FROM image WHERE id = ?`+tx.forUpdate(), id).Scan(&state, &indexer); err != nil {
 		return err
+	}
+	if state == inventory.StateWaiting && indexer == 0 {
+		return nil
 	}
 	var members []memberState
 	err := tx.each(ctx, `
