@@ -105,6 +105,13 @@ func Do(t *testing.T, ctx context.Context, what string, steps ...Step) { //nolin
 	}
 }
 
+// Text is what selector shows, if it is there within two seconds: chromedp waits for ever.
+func Text(ctx context.Context, selector string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Text(chromedp.CSS(selector)))
+}
+
 // Says waits until what selector shows contains want and nothing of not: a click
 // returns before the page it leads to is there, and the old one may look much the same.
 func Says(t *testing.T, ctx context.Context, selector, want string, not ...string) { //nolint:revive // t comes first in a test's helper
@@ -112,7 +119,7 @@ func Says(t *testing.T, ctx context.Context, selector, want string, not ...strin
 	var got string
 	var err error
 	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		got, err = chromedp.Run(ctx, chromedp.Text(chromedp.CSS(selector)))
+		got, err = Text(ctx, selector)
 		holds := func(s string) bool { return strings.Contains(got, s) }
 		if err == nil && holds(want) && !slices.ContainsFunc(not, holds) {
 			return
