@@ -10,8 +10,9 @@ import (
 // fleet is the tree of chains with the images on it and how many tags lead to these, in
 // memory: who holds a package is a walk over a few arrays. It takes about 30 bytes a
 // chain and 12 an image. Every transaction that changes one of the three, or what else is
-// known of an image, writes the image into fleet_log, and whoever asks reads first what was written since it last asked: what
-// it answers is never older than the question, whichever process wrote.
+// known of an image, writes the image into fleet_log, and whoever asks reads first what was
+// written since it last asked: what it answers is never older than the question, whichever
+// process wrote.
 type fleet struct {
 	mu     sync.RWMutex
 	loaded bool
